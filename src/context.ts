@@ -1,0 +1,64 @@
+/** What does every part of a running engine share? @module */
+
+import type { Clock } from './clock.ts'
+import type { JsonLimits } from './core/json.ts'
+import type { Registry } from './core/registry.ts'
+import type { Plan } from './core/questions.ts'
+import type { Entry, SealedEntry, TimerChange } from './core/rows.ts'
+import type { Run, Vault } from './core/run.ts'
+import type { Ids } from './ids.ts'
+import type { Store } from './store/store.ts'
+
+/** What a commit wrote, for those who wait for it. */
+export interface Commit {
+  readonly entries: readonly SealedEntry[]
+  readonly timers: readonly TimerChange[]
+}
+
+/** Encrypts, and tells requests apart without keeping them. */
+export interface Keys extends Vault {
+  /** Identifies a text under each key in turn; the first is the one to keep. */
+  fingerprints(text: string): [string, ...string[]]
+}
+
+/** Who asks, and for whom. */
+export interface Caller {
+  readonly tenant: string
+  /** As JSON text. */
+  readonly actor: string | null
+  readonly correlationId: string | null
+}
+
+/** What a call came to, after its commit. */
+export interface Committed<T> {
+  readonly value: T
+  /** What became of the entries that the call's batch planned. */
+  readonly entries: ReadonlyMap<Entry, SealedEntry>
+}
+
+/** Takes calls and commits them in batches. */
+export interface Writer {
+  /** Resolves after the commit; rejects with the call's own error, or with that of the storage. */
+  submit<T>(caller: Caller, plan: (run: Run) => Plan<T>): Promise<Committed<T>>
+  /** Refuses further calls and resolves when those that wait have been settled. */
+  close(): Promise<void>
+}
+
+/** What an engine stands on. */
+export interface Base {
+  readonly registry: Registry
+  readonly store: Store
+  readonly clock: Clock
+  readonly ids: Ids
+  readonly keys: Keys
+  readonly limits: JsonLimits
+  /** Called after each commit of this engine. */
+  readonly listeners: Set<(commit: Commit) => void>
+  /** Takes what nobody waits for: a failed timer, a failed action of a machine. */
+  readonly onError: (error: unknown) => void
+}
+
+/** The engine, as its verbs see it. */
+export interface Context extends Base {
+  readonly writer: Writer
+}

@@ -1,0 +1,129 @@
+/** What does one command do to one resource, and to those that it tells? @module */
+
+import { isPawlError, machineInvalid } from '../errors.ts'
+import { referenceIn, writeChange } from './change.ts'
+import { type Decision, decide } from './decide.ts'
+import type { Command, JsonObject } from './definition.ts'
+import type { Kind } from './kind.ts'
+import { machineRefusal, refusal } from './legality.ts'
+import { absorb } from './overlay.ts'
+import { parseCommand } from './payload.ts'
+import { ask, loadReferrers, loadRow, type Plan } from './questions.ts'
+import { requireContent, requireReferences, requireUnused } from './references.ts'
+import type { Entry, ResourceRow } from './rows.ts'
+import { apart, deeper, kindOf, type Run } from './run.ts'
+import { keepSecrets, stripSecrets } from './secrets.ts'
+import type { Tell } from './tell.ts'
+
+/** Secrets that the engine made, to be shown once. */
+export type Shown = Readonly<Record<string, string>>
+
+/** Applies a command to a resource. Throws the refusal. */
+export function* act(run: Run, kind: Kind, row: ResourceRow, command: Command): Plan<Shown> {
+  if (row.final) throw machineRefusal(kind, row, command.type)
+  const { type, ...payload } = command
+  const { visible, carried } = stripSecrets(kind, type, payload)
+  const event: Command = { ...visible, type }
+  const decision = decide(kind, row, event, { id: row.id, time: timeFor(run, row) })
+  if (decision === undefined) throw machineRefusal(kind, row, type)
+  yield* requireReferences(run, kind, row, type, decision.state.context)
+  yield* requireUnused(run, kind, row, type)
+  yield* requireContent(run, kind, row, type, payload)
+  const { changes: secrets, shown } = yield* keepSecrets(run, kind, row.id, type, carried)
+  const changes = secrets.length > 0 || (yield* isChange(row, decision))
+  const after = changes ? next(run, kind, row, decision) : row
+  const entry = changes
+    ? writeChange(run, { kind, before: row, after, decision, command: event, secrets })
+    : skipChange(run, decision)
+  yield* tellAll(run, { kind, before: row, after, command: type, entry }, decision.tells)
+  return shown
+}
+
+/** The time of a change: that of the call, but never before the resource's latest. */
+function timeFor({ time }: Run, { updatedAt }: ResourceRow): number {
+  return Math.max(time, updatedAt)
+}
+
+function next(run: Run, kind: Kind, row: ResourceRow, { state }: Decision): ResourceRow {
+  const updatedAt = timeFor(run, row)
+  return {
+    ...row,
+    ...state,
+    version: row.version + 1,
+    machine: kind.fingerprint,
+    updatedAt,
+    statusSince: state.status === row.status ? row.statusSince : updatedAt,
+  }
+}
+
+function* isChange(row: ResourceRow, { state, emitted, timers }: Decision): Plan<boolean> {
+  if (emitted.length > 0 || timers.some(({ effect }) => effect === 'set')) return true
+  if (state.context !== row.context || state.value !== row.value || state.history !== row.history) return true
+  if (timers.length === 0) return false
+  // Canceling what is not there changes nothing.
+  const names = yield* ask({ ask: 'timerNames', resourceId: row.id })
+  return timers.some(({ effect, name }) => effect === 'cancel' && names.includes(name))
+}
+
+function skipChange(run: Run, { actions }: Decision): null {
+  run.layer.actions.push(...actions)
+  return null
+}
+
+/** A resource that has just changed and may have others to tell. */
+export interface Teller {
+  readonly kind: Kind
+  /** As it was; null when it has just been created. */
+  readonly before: ResourceRow | null
+  readonly after: ResourceRow
+  readonly command: string
+  /** The last entry that the change wrote; null when nothing changed. */
+  readonly entry: Entry | null
+}
+
+/** Applies what a resource tells others, one after the other, each with all that it causes. */
+export function* tellAll(run: Run, teller: Teller, tells: readonly Tell[]): Plan<void> {
+  if (tells.length === 0) return
+  const below = deeper(run, teller.kind, teller.entry)
+  for (const tell of tells) {
+    for (const id of yield* targetIds(run, teller, tell)) yield* tellOne(below, teller, tell, id)
+  }
+}
+
+function* targetIds({ layer }: Run, { after }: Teller, { to }: Tell): Plan<readonly string[]> {
+  if (typeof to === 'string') {
+    const id = referenceIn(JSON.parse(after.context) as JsonObject, to)
+    return id === null ? [] : [id]
+  }
+  const rows = yield* loadReferrers(layer, after.id, { type: to.type, field: to.by })
+  return rows.map(({ id }) => id)
+}
+
+function* tellOne(run: Run, teller: Teller, tell: Tell, id: string): Plan<void> {
+  const row = yield* loadRow(run.layer, id)
+  if (row === undefined) return
+  const kind = kindOf(run, row.type)
+  const command = toldCommand(teller, kind, tell)
+  const inner = apart(run)
+  try {
+    yield* act(inner, kind, row, command)
+    absorb(inner.layer)
+  } catch (error) {
+    if (!isPawlError(error, 'illegal_transition') && !isPawlError(error, 'invalid_input')) throw error
+    if (!tell.required) return
+    const code = isPawlError(error, 'illegal_transition') ? error.details.reason : error.code
+    const blocker = { code, message: error.message, resource_id: id }
+    throw refusal(teller.kind, teller.before, teller.command, 'reference', [blocker])
+  }
+}
+
+const UNLIMITED = { depth: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY }
+
+/** The command in the form that the told machine gets; a machine that tells nonsense is at fault itself. */
+function toldCommand(teller: Teller, kind: Kind, { command }: Tell): Command {
+  try {
+    return parseCommand(kind, command, UNLIMITED).parsed
+  } catch (error) {
+    throw machineInvalid(teller.kind.type, `on "${teller.command}" it tells ${kind.type} what that does not take`, error)
+  }
+}

@@ -1,0 +1,77 @@
+/** What does a decision write? @module */
+
+import type { Decision, TimerEffect } from './decide.ts'
+import type { Command, JsonObject } from './definition.ts'
+import { writeEntries } from './entries.ts'
+import type { Kind } from './kind.ts'
+import type { Entry, ResourceRow, SecretChange, TimerChange } from './rows.ts'
+import type { Run } from './run.ts'
+
+/** A decision about a resource, ready to be written. */
+export interface Change {
+  readonly kind: Kind
+  /** The resource before; null when the change creates it. */
+  readonly before: ResourceRow | null
+  /** The resource after, with its new version. */
+  readonly after: ResourceRow
+  readonly decision: Decision
+  /** The command as the machine saw it. */
+  readonly command: Command
+  readonly secrets: readonly SecretChange[]
+}
+
+/** Writes a change into the layer of a run; gives its last entry in the log. */
+export function writeChange(run: Run, change: Change): Entry {
+  const { kind, before, after, decision } = change
+  const { layer } = run
+  layer.resources.set(after.id, after)
+  if (before === null) layer.created.add(after.id)
+  else layer.changed.add(after.id)
+  layer.secrets.push(...change.secrets)
+  layer.timers.push(...timerChanges(run, after, decision.timers))
+  writeReferences(run, change)
+  layer.actions.push(...decision.actions)
+  if (after.final) end(run, kind, after)
+  return writeEntries(run, change)
+}
+
+function timerChanges(run: Run, { id, final }: ResourceRow, effects: readonly TimerEffect[]): TimerChange[] {
+  if (final) return []
+  return effects.map((effect) =>
+    effect.effect === 'cancel'
+      ? { change: 'cancel', resourceId: id, name: effect.name }
+      : {
+          change: 'set',
+          timer: {
+            resourceId: id,
+            tenant: run.tenant,
+            name: effect.name,
+            event: JSON.stringify(effect.event),
+            dueAt: effect.dueAt,
+          },
+        },
+  )
+}
+
+/** What has ended waits for nothing and keeps no secrets. */
+function end({ layer }: Run, kind: Kind, { id }: ResourceRow): void {
+  layer.timers.push({ change: 'clear', resourceId: id })
+  if (kind.secrets.size > 0) layer.secrets.push({ change: 'erase', resourceId: id, name: null })
+}
+
+function writeReferences({ layer }: Run, { kind, before, after }: Change): void {
+  if (kind.references.size === 0 || before?.context === after.context) return
+  const old: JsonObject = before === null ? {} : JSON.parse(before.context)
+  const fields: JsonObject = JSON.parse(after.context)
+  for (const field of kind.references.keys()) {
+    const targetId = referenceIn(fields, field)
+    if (targetId === referenceIn(old, field)) continue
+    layer.references.push({ resourceId: after.id, type: kind.type, field, targetId })
+  }
+}
+
+/** The id in a reference field, if there is one. */
+export function referenceIn(fields: JsonObject, field: string): string | null {
+  const id = fields[field]
+  return typeof id === 'string' ? id : null
+}

@@ -1,0 +1,149 @@
+/** Where does a command lead a resource, and with which effects? The one place that translates XState's words. @module */
+
+import { LATEST } from '../clock.ts'
+import { isPawlError, machineInvalid } from '../errors.ts'
+import type { Command, JsonObject } from './definition.ts'
+import { jsonIssues } from './json.ts'
+import type { Kind } from './kind.ts'
+import type { ResourceRow } from './rows.ts'
+import { historyOf, snapshotOf, statusOf } from './state.ts'
+import { type Tell, tellDeclaration } from './tell.ts'
+import { type Effect, lastingSelf, type Self, type Step, takeFirstStep, takeStep } from './xstate.ts'
+
+/** The part of a row that the machine decides. */
+export type MachineState = Pick<ResourceRow, 'status' | 'final' | 'value' | 'history' | 'context'>
+
+/** Something that the machine says has happened, and what the resource was at that moment. */
+export interface Emitted {
+  readonly type: string
+  readonly status: string
+  readonly context: JsonObject
+}
+
+/** What the machine does to its timers. */
+export type TimerEffect =
+  | { readonly effect: 'set'; readonly name: string | null; readonly event: JsonObject; readonly dueAt: number }
+  | { readonly effect: 'cancel'; readonly name: string }
+
+/** Where a command leads. */
+export interface Decision {
+  readonly state: MachineState
+  readonly emitted: readonly Emitted[]
+  readonly timers: readonly TimerEffect[]
+  readonly tells: readonly Tell[]
+  /** The user's own actions; they run after the commit. */
+  readonly actions: readonly (() => unknown)[]
+}
+
+/** Decides the first state of a resource. */
+export function decideCreate(kind: Kind, input: unknown, self: Self): Decision {
+  return guarded(kind, 'its first state', () => interpret(kind, takeFirstStep(kind.machine, input, self), self))
+}
+
+/** Decides what an event (a command or a timer's) does to a resource; undefined when its machine does not take it. */
+export function decide(kind: Kind, row: ResourceRow, event: Command, self: Self): Decision | undefined {
+  return guarded(kind, `"${event.type}" in state "${row.status}"`, () => {
+    const step = takeStep(kind.machine, snapshotOf(kind, row), event, self)
+    return step.accepted ? interpret(kind, step, self) : undefined
+  })
+}
+
+/** Turns whatever user code inside the machine throws into an error that names machine and state. */
+function guarded<T>(kind: Kind, where: string, run: () => T): T {
+  try {
+    return run()
+  } catch (error) {
+    if (isPawlError(error)) throw error
+    const message = error instanceof Error ? error.message : String(error)
+    throw machineInvalid(kind.type, `it threw on ${where}: ${message}`, error)
+  }
+}
+
+interface Effects {
+  readonly emitted: Emitted[]
+  readonly timers: TimerEffect[]
+  readonly tells: Tell[]
+  readonly actions: (() => unknown)[]
+}
+
+function interpret(kind: Kind, step: Step, self: Self): Decision {
+  const effects: Effects = { emitted: [], timers: [], tells: [], actions: [] }
+  for (const { snapshot, effects: list } of step.microsteps) {
+    for (const effect of list) {
+      if (effect.type === 'xstate.emit') {
+        const type = emittedType(kind, effect)
+        effects.emitted.push({ type, status: statusOf(kind, snapshot), context: snapshot.context })
+      } else {
+        interpretEffect(kind, effect, self, effects)
+      }
+    }
+  }
+  return { state: stateOf(kind, step), ...effects }
+}
+
+function stateOf(kind: Kind, { snapshot }: Step): MachineState {
+  const { context, children } = snapshot
+  if (Object.keys(children).length > 0) throw machineInvalid(kind.type, 'it spawns, which is not supported')
+  const [issue] = jsonIssues(context)
+  if (issue !== undefined) {
+    throw machineInvalid(kind.type, `its context cannot be stored: ${issue.path.join('.')} ${issue.message}`)
+  }
+  return {
+    status: statusOf(kind, snapshot),
+    final: snapshot.status !== 'active',
+    value: JSON.stringify(snapshot.value),
+    history: historyOf(snapshot),
+    context: JSON.stringify(context),
+  }
+}
+
+function interpretEffect(kind: Kind, effect: Effect, self: Self, effects: Effects): void {
+  switch (effect.type) {
+    case 'xstate.raise':
+      setTimer(kind, effect, self, effects)
+      return
+    case 'xstate.cancel':
+      effects.timers.push({ effect: 'cancel', name: (effect.params as { sendId: string }).sendId })
+      return
+    case 'xstate.log':
+      return
+    default:
+      if (effect.type.startsWith('xstate.')) {
+        throw machineInvalid(kind.type, `it uses ${effect.type.slice('xstate.'.length)}, which is not supported`)
+      }
+      interpretCustom(kind, effect, self, effects)
+  }
+}
+
+function interpretCustom(kind: Kind, { type, exec, info, params }: Effect, self: Self, effects: Effects): void {
+  const declaration = tellDeclaration(exec)
+  if (declaration !== undefined) {
+    const { to, command, required } = declaration
+    effects.tells.push({ to, required, command: typeof command === 'function' ? command(info) : command })
+    return
+  }
+  if (exec === undefined) throw machineInvalid(kind.type, `its action "${type}" has no implementation`)
+  const lasting = { ...info, self: lastingSelf(self) }
+  effects.actions.push(() => exec(lasting, params))
+}
+
+function emittedType(kind: Kind, { params }: Effect): string {
+  const { type } = (params as { event: { type: string } }).event
+  if (kind.events.has(type)) return type
+  throw machineInvalid(kind.type, `it emits "${type}", which is not among its events: ${[...kind.events].join(', ')}`)
+}
+
+interface RaiseParams {
+  readonly event: JsonObject
+  readonly id: string | undefined
+  readonly delay: number | undefined
+}
+
+function setTimer(kind: Kind, { params }: Effect, self: Self, effects: Effects): void {
+  const { event, id, delay } = params as RaiseParams
+  // A raise without a delay has already been handled, in the same step.
+  if (delay === undefined) return
+  const dueAt = Math.round(self.time + Math.max(0, delay))
+  if (!(dueAt <= LATEST)) throw machineInvalid(kind.type, `it sets a timer with a delay of ${delay} ms`)
+  effects.timers.push({ effect: 'set', name: id ?? null, event, dueAt })
+}

@@ -1,0 +1,130 @@
+/** Is a value plain JSON, and what is its detached copy? @module */
+
+import type { Issue } from '../errors.ts'
+
+/** How large a value may be. */
+export interface JsonLimits {
+  /** Containers inside one another. */
+  readonly depth: number
+  /** Bytes of its JSON text in UTF-8. */
+  readonly bytes: number
+}
+
+type Path = readonly (string | number)[]
+
+interface Copying {
+  readonly limits: JsonLimits
+  readonly issues: Issue[]
+  readonly ancestors: Set<object>
+}
+
+/**
+ * Copies a value that JSON can carry exactly, so that nobody else holds a reference into the copy.
+ *
+ * Properties that are undefined are left out, as in JSON. Everything else that JSON would change or
+ * drop is reported with its path: cycles, functions, dates, lone surrogates, NaN…
+ */
+export function detach(value: unknown, limits: JsonLimits): { copy: unknown; issues: readonly Issue[] } {
+  const copying: Copying = { limits, issues: [], ancestors: new Set() }
+  const copy = copyOf(value, [], copying)
+  if (copying.issues.length === 0 && !fits(copy, limits.bytes)) {
+    report(copying, [], 'too_large', `is larger than ${limits.bytes} bytes of JSON`)
+  }
+  return { copy, issues: copying.issues }
+}
+
+/** Says where and why a value is not plain JSON; nothing when it is. */
+export function jsonIssues(value: unknown): readonly Issue[] {
+  return detach(value, { depth: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY }).issues
+}
+
+function copyOf(value: unknown, path: Path, copying: Copying): unknown {
+  switch (typeof value) {
+    case 'string':
+      if (!value.isWellFormed()) report(copying, path, 'malformed_unicode', 'holds a lone surrogate')
+      return value
+    case 'number':
+      if (!Number.isFinite(value)) report(copying, path, 'not_json', `is ${value}, which JSON cannot hold`)
+      return value
+    case 'boolean':
+      return value
+    case 'object':
+      return value === null ? null : copyOfContainer(value, path, copying)
+    default:
+      report(copying, path, 'not_json', `is of type ${typeof value}, which JSON cannot hold`)
+      return undefined
+  }
+}
+
+function copyOfContainer(value: object, path: Path, copying: Copying): unknown {
+  if (copying.ancestors.has(value)) return report(copying, path, 'cyclic', 'refers back to itself')
+  if (path.length >= copying.limits.depth) {
+    return report(copying, path, 'too_deep', `is nested deeper than ${copying.limits.depth} levels`)
+  }
+  copying.ancestors.add(value)
+  const copy = Array.isArray(value) ? copyOfArray(value, path, copying) : copyOfObject(value, path, copying)
+  copying.ancestors.delete(value)
+  return copy
+}
+
+function copyOfArray(value: readonly unknown[], path: Path, copying: Copying): unknown[] {
+  // Array.from visits holes as well, which JSON would turn into null.
+  return Array.from(value, (item, index) => copyOf(item, [...path, index], copying))
+}
+
+function copyOfObject(value: object, path: Path, copying: Copying): unknown {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
+    return report(copying, path, 'not_json', `is a ${value.constructor?.name ?? 'class'} and not a plain object`)
+  }
+  const copy: Record<string, unknown> = {}
+  for (const key of Object.keys(value)) {
+    const item = (value as Record<string, unknown>)[key]
+    if (item === undefined) continue
+    const itemPath = [...path, key]
+    if (!key.isWellFormed()) report(copying, itemPath, 'malformed_unicode', 'has a key with a lone surrogate')
+    put(copy, key, copyOf(item, itemPath, copying))
+  }
+  return copy
+}
+
+/** Sets a property as data, whatever its name: assigning to `__proto__` would set the prototype. */
+function put(target: Record<string, unknown>, key: string, value: unknown): void {
+  if (key !== '__proto__') target[key] = value
+  else Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true })
+}
+
+function report(copying: Copying, path: Path, code: string, message: string): undefined {
+  copying.issues.push({ path, code, message })
+}
+
+// One UTF-16 unit is at most six bytes of JSON text (an escape), and every value has a few of syntax.
+const BYTES_PER_UNIT = 6
+
+function fits(value: unknown, bytes: number): boolean {
+  if (bytes === Number.POSITIVE_INFINITY || roughSize(value) * BYTES_PER_UNIT <= bytes) return true
+  return new TextEncoder().encode(JSON.stringify(value)).length <= bytes
+}
+
+function roughSize(value: unknown): number {
+  if (typeof value === 'string') return value.length + 1
+  if (typeof value !== 'object' || value === null) return 4
+  let size = 1
+  for (const [key, item] of Object.entries(value)) size += key.length + 1 + roughSize(item)
+  return size
+}
+
+/** Texts of equal values are equal, whatever the order of their keys. */
+export function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_key, item: unknown) => (isPlainObject(item) ? sorted(item) : item))
+}
+
+function isPlainObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function sorted(value: Record<string, unknown>): Record<string, unknown> {
+  const result: Record<string, unknown> = {}
+  for (const key of Object.keys(value).sort()) put(result, key, value[key])
+  return result
+}

@@ -1,0 +1,124 @@
+/** What does the engine derive, once, from a resource definition? @module */
+
+import type {
+  Check,
+  Companion,
+  JsonObject,
+  Reference,
+  ResourceDefinition,
+  Schema,
+  Secret,
+} from './definition.ts'
+import type { Machine } from './machine.ts'
+import { allStates, causeOf, type StateNode, staticEmits } from './structure.ts'
+import type { Snapshot } from './xstate.ts'
+
+/** A registered resource definition and what follows from it. */
+export interface Kind {
+  readonly type: string
+  readonly prefix: string
+  readonly input: Schema
+  readonly commands: ReadonlyMap<string, Schema>
+  readonly internal: ReadonlySet<string>
+  readonly machine: Machine
+  /** The public event types. */
+  readonly events: ReadonlySet<string>
+  /** The context fields that events show; undefined for all public ones. */
+  readonly summary: ReadonlySet<string> | undefined
+  readonly private: ReadonlySet<string>
+  readonly references: ReadonlyMap<string, Reference>
+  readonly companions: ReadonlyMap<string, Companion>
+  readonly secrets: ReadonlyMap<string, Secret>
+  readonly check: (command: string) => Check | undefined
+  readonly status: ((state: { value: unknown; context: JsonObject }) => string) | undefined
+  /** Every status that the machine can have; empty when a definition names statuses itself. */
+  readonly statuses: readonly string[]
+  /** The machine's version and structure, as rows carry it. */
+  readonly fingerprint: string
+  /** What can be the cause of a change: its commands, and the names of its timers. */
+  readonly causes: readonly string[]
+  /** The machine's state nodes by their ids. */
+  readonly nodes: ReadonlyMap<string, StateNode>
+  /** Snapshots without a context, by state value: building one walks the whole machine. */
+  readonly snapshots: Map<string, Snapshot>
+}
+
+// One command may take this many microsteps; after that the machine is looping.
+const MICROSTEPS = 1000
+
+/** Derives a kind. `digest` shortens the machine's structure to something that rows can carry. */
+export function toKind(definition: ResourceDefinition, digest: (structure: string) => string): Kind {
+  const machine = boundedCopy(definition.machine)
+  const nodes = new Map(allStates(machine).map((node) => [node.id, node]))
+  const { status, check } = definition
+  return {
+    type: definition.type,
+    prefix: definition.prefix,
+    input: definition.input,
+    commands: new Map(Object.entries(definition.commands)),
+    internal: new Set(definition.internal),
+    machine,
+    events: new Set(definition.events ?? staticEmits(machine)),
+    summary: definition.summary && new Set(definition.summary),
+    private: new Set(definition.private),
+    references: new Map(Object.entries(definition.references ?? {}).map(([field, to]) => [field, toReference(to)])),
+    companions: new Map(Object.entries(definition.companion ?? {})),
+    secrets: new Map(Object.entries(definition.secrets ?? {})),
+    check: (command) => (typeof check === 'function' ? check : ownCheck(check, command)),
+    status: status && ((state) => status(state)),
+    statuses: status ? [] : statusesOf(machine),
+    fingerprint: `${definition.version ?? 1}:${digest(structureOf(machine))}`,
+    causes: causesOf(nodes, Object.keys(definition.commands)),
+    nodes,
+    snapshots: new Map(),
+  }
+}
+
+function ownCheck(checks: Readonly<Record<string, Check>> | undefined, command: string): Check | undefined {
+  return checks !== undefined && Object.hasOwn(checks, command) ? checks[command] : undefined
+}
+
+function toReference(to: string | Reference): Reference {
+  return typeof to === 'string' ? { type: to } : to
+}
+
+/** The same machine with a bound on its microsteps; the user's own object stays as it is. */
+function boundedCopy(machine: Machine): Machine {
+  const copy: Machine = machine.provide({})
+  // The step that finds nothing left to do counts as well.
+  copy.options = { ...copy.options, maxIterations: Math.min(copy.options.maxIterations ?? Infinity, MICROSTEPS + 1) }
+  return copy
+}
+
+function statusesOf(machine: Machine): string[] {
+  const names = new Set<string>()
+  for (const state of allStates(machine)) {
+    const leaf = state.type === 'atomic' || state.type === 'final'
+    const inParallel = ancestors(state).some(({ type }) => type === 'parallel')
+    if (!inParallel && (leaf || state.type === 'parallel')) names.add(state.parent ? state.key : 'active')
+  }
+  return [...names]
+}
+
+function ancestors({ parent }: StateNode): StateNode[] {
+  return parent ? [parent, ...ancestors(parent)] : []
+}
+
+function causesOf(nodes: ReadonlyMap<string, StateNode>, commands: readonly string[]): string[] {
+  const handled = [...nodes.values()].flatMap(({ transitions }) => [...transitions.keys()])
+  return [...new Set(['create', ...commands, ...handled.map((type) => causeOf(nodes, type))])]
+}
+
+/** A text that changes when states, transitions or timers of the machine change. */
+function structureOf(machine: Machine): string {
+  const states = allStates(machine).map((state) => ({
+    id: state.id,
+    type: state.type,
+    history: state.history,
+    transitions: [...state.transitions.values()].flat().map(({ eventType, target }) => [
+      eventType,
+      target?.map(({ id }: StateNode) => id),
+    ]),
+  }))
+  return JSON.stringify(states)
+}

@@ -1,0 +1,87 @@
+/** Does a payload have the shape that its schema asks for? @module */
+
+import { invalidInput, type Issue, machineInvalid } from '../errors.ts'
+import type { Command, JsonObject, Schema, SchemaIssue } from './definition.ts'
+import { detach, type JsonLimits } from './json.ts'
+import type { Kind } from './kind.ts'
+
+/** A payload before and after its schema: as the caller gave it, detached, and as the machine will get it. */
+export interface Parsed<T> {
+  readonly given: unknown
+  readonly parsed: T
+}
+
+/** Checks what `create` was given. Throws `invalid_input` with all issues. */
+export function parseInput(kind: Kind, input: unknown, limits: JsonLimits): Parsed<JsonObject> {
+  const subject = `the input of a ${kind.type}`
+  const given = plainJson(subject, input ?? {}, limits)
+  return { given, parsed: throughSchema(kind, subject, kind.input, given) as JsonObject }
+}
+
+/** Checks a command. Throws `invalid_input` with all issues; an unknown command is one. */
+export function parseCommand(kind: Kind, command: unknown, limits: JsonLimits): Parsed<Command> {
+  const given = plainJson(`the command of a ${kind.type}`, command, limits)
+  const { type, ...payload } = requireType(kind, given)
+  // Refused as reserved later: what does not exist here still is not the caller's to send.
+  if (type.startsWith('xstate.')) return { given, parsed: { ...payload, type } }
+  const schema = kind.commands.get(type)
+  if (schema === undefined) throw unknownCommand(kind, type)
+  const parsed = throughSchema(kind, `the command "${type}" of a ${kind.type}`, schema, payload)
+  return { given, parsed: { ...(parsed as JsonObject), type } }
+}
+
+function requireType(kind: Kind, given: unknown): Command {
+  const isObject = typeof given === 'object' && given !== null && !Array.isArray(given)
+  if (isObject && 'type' in given && typeof given.type === 'string') return given as Command
+  const message = `has to be an object with a "type", one of: ${[...kind.commands.keys()].join(', ')}`
+  throw invalidInput(`the command of a ${kind.type}`, [{ path: ['type'], code: 'invalid_type', message }])
+}
+
+function unknownCommand(kind: Kind, type: string): Error {
+  const known = [...kind.commands.keys()].filter((command) => !kind.internal.has(command)).join(', ')
+  const message = `${JSON.stringify(type)} is not a command of ${kind.type} (commands: ${known})`
+  return invalidInput(`the command of a ${kind.type}`, [{ path: ['type'], code: 'unknown_command', message }])
+}
+
+function plainJson(subject: string, value: unknown, limits: JsonLimits): unknown {
+  const { copy, issues } = detached(value, limits)
+  if (issues.length > 0) throw invalidInput(subject, issues)
+  return copy
+}
+
+function detached(value: unknown, limits: JsonLimits): ReturnType<typeof detach> {
+  try {
+    return detach(value, limits)
+  } catch {
+    // A getter or a proxy of the caller threw while it was read.
+    return { copy: undefined, issues: [{ path: [], code: 'not_json', message: 'cannot be read' }] }
+  }
+}
+
+function throughSchema(kind: Kind, subject: string, schema: Schema, value: unknown): unknown {
+  const result = validated(kind, subject, schema, value)
+  if (result instanceof Promise) {
+    throw machineInvalid(kind.type, `the schema of ${subject} validates asynchronously; use a synchronous one`)
+  }
+  if (result.issues !== undefined) throw invalidInput(subject, result.issues.map(toIssue))
+  return result.value
+}
+
+function validated(kind: Kind, subject: string, schema: Schema, value: unknown) {
+  try {
+    return schema['~standard'].validate(value)
+  } catch (cause) {
+    throw machineInvalid(kind.type, `the schema of ${subject} threw`, cause)
+  }
+}
+
+function toIssue(issue: SchemaIssue): Issue {
+  const path = (issue.path ?? []).map((part) => (typeof part === 'object' ? part.key : part))
+  // Not part of Standard Schema, but zod and others say it.
+  const code = 'code' in issue && typeof issue.code === 'string' ? issue.code : 'invalid'
+  return {
+    path: path.map((key) => (typeof key === 'number' ? key : String(key))),
+    code,
+    message: issue.message,
+  }
+}

@@ -1,0 +1,149 @@
+/** What does one call change, in all resources that it reaches? @module */
+
+import { isPawlError, machineInvalid, notFound, PawlError, type RefusalReason } from '../errors.ts'
+import type { Command } from './definition.ts'
+import { act } from './act.ts'
+import { create, type Creation } from './create.ts'
+import type { Kind } from './kind.ts'
+import { refusal } from './legality.ts'
+import { findRow, type OutcomeDraft } from './overlay.ts'
+import { ask, loadOutcome, loadRow, type Plan } from './questions.ts'
+import type { Entry, OutcomeRow, ResourceRow } from './rows.ts'
+import { kindOf, type Run, type SecretPlace } from './run.ts'
+import { viewOf } from './state.ts'
+
+/** What identifies a request, so that it takes effect once. */
+export interface Idempotency {
+  readonly key: string
+  /** Of this request, under each encryption key; the first is stored. */
+  readonly fingerprints: readonly [string, ...string[]]
+  /** Outcomes from before this time are forgotten. Milliseconds since 1970. */
+  readonly since: number
+}
+
+/** A request to create a resource. */
+export interface CreateRequest extends Creation {
+  readonly idempotency: Idempotency | null
+}
+
+/** A request to send a command. */
+export interface SendRequest {
+  readonly kind: Kind
+  readonly id: string
+  readonly command: Command
+  readonly expectedVersion: number | null
+  readonly idempotency: Idempotency | null
+}
+
+/** What a call came to. */
+export interface Result {
+  readonly resource: string
+  readonly changed: boolean
+  /** The public entries of the log that it wrote. */
+  readonly entries: readonly Entry[]
+  readonly secrets: Readonly<Record<string, string>>
+}
+
+/** What a call came to: decided now, or before under the same key. */
+export type Planned = { readonly fresh: Result } | { readonly replayed: OutcomeDraft | OutcomeRow }
+
+/** Plans a create. Throws the error that the caller gets; the layer of the run is then to be thrown away. */
+export function* planCreate(run: Run, request: CreateRequest): Plan<Planned> {
+  const replayed = yield* remembered(run, request.idempotency)
+  if (replayed !== undefined) return { replayed }
+  const { row, secrets } = yield* create(run, request)
+  return { fresh: conclude(run, request.kind, row.id, secrets, request.idempotency) }
+}
+
+/** Plans a command from outside. Throws like `planCreate`. */
+export function* planSend(run: Run, request: SendRequest): Plan<Planned> {
+  const { kind, command, expectedVersion } = request
+  const row = yield* loadOwn(run, kind, request.id)
+  const replayed = yield* remembered(run, request.idempotency)
+  if (replayed !== undefined) return { replayed }
+  if (command.type.startsWith('xstate.') || kind.internal.has(command.type)) {
+    throw refusal(kind, row, command.type, 'reserved')
+  }
+  if (expectedVersion !== null && expectedVersion !== row.version) throw conflict(kind, row, expectedVersion)
+  const secrets = yield* act(run, kind, row, command)
+  return { fresh: conclude(run, kind, row.id, secrets, request.idempotency) }
+}
+
+/** Plans a timer that is due; does nothing when it is gone. */
+export function* planTimer(run: Run, position: number): Plan<void> {
+  const timer = yield* ask({ ask: 'timer', position })
+  if (timer === undefined) return
+  run.layer.timers.push({ change: 'fired', position })
+  const row = yield* loadRow(run.layer, timer.resourceId)
+  if (row === undefined || row.final) return
+  try {
+    yield* act(run, kindOf(run, row.type), row, JSON.parse(timer.event))
+  } catch (error) {
+    // XState ignores a delayed raise that no state waits for any more; so does this.
+    if (!isPawlError(error, 'illegal_transition') || !IGNORED.has(error.details.reason)) throw error
+  }
+}
+
+const IGNORED: ReadonlySet<RefusalReason> = new Set(['not_accepted', 'guard'])
+
+/** Loads a resource of this tenant and kind. Throws `not_found`. */
+export function* loadOwn(run: Run, kind: Kind, id: string): Plan<ResourceRow> {
+  const row = yield* loadRow(run.layer, id)
+  if (row === undefined || row.tenant !== run.tenant || row.type !== kind.type) throw notFound(id, kind.type)
+  return row
+}
+
+function conflict(kind: Kind, row: ResourceRow, expected: number): PawlError<'version_conflict'> {
+  const message = `${kind.type} ${row.id} is at version ${row.version}, not ${expected}; read it again and decide anew`
+  return new PawlError('version_conflict', message, { resource_id: row.id, expected, actual: row.version })
+}
+
+function* remembered(run: Run, idempotency: Idempotency | null): Plan<OutcomeDraft | OutcomeRow | undefined> {
+  if (idempotency === null) return undefined
+  const outcome = yield* loadOutcome(run.layer, run.tenant, idempotency.key)
+  if (outcome === undefined || outcome.createdAt <= idempotency.since) return undefined
+  if (idempotency.fingerprints.includes(outcome.fingerprint)) return outcome
+  const { key } = idempotency
+  const message = `the idempotency key ${JSON.stringify(key)} was used for another request; use a new key`
+  throw new PawlError('idempotency_mismatch', message, { key })
+}
+
+function conclude(
+  run: Run,
+  kind: Kind,
+  id: string,
+  secrets: Readonly<Record<string, string>>,
+  idempotency: Idempotency | null,
+): Result {
+  const row = findRow(run.layer, id)
+  if (row === undefined) throw machineInvalid(kind.type, 'a planned resource is missing')
+  const { entries } = run.layer
+  const result: Result = {
+    resource: JSON.stringify(viewOf(kind, row)),
+    changed: entries.length > 0,
+    entries: entries.filter(({ internal }) => !internal),
+    secrets,
+  }
+  if (idempotency !== null) remember(run, idempotency, result)
+  return result
+}
+
+function remember(run: Run, { key, fingerprints: [fingerprint] }: Idempotency, result: Result): void {
+  const { tenant, time, vault } = run
+  const shows = Object.keys(result.secrets).length > 0
+  run.layer.outcomes.push({
+    tenant,
+    key,
+    fingerprint,
+    resource: result.resource,
+    changed: result.changed,
+    entries: result.entries,
+    secrets: shows ? vault.seal(outcomePlace(tenant, key), result.secrets) : null,
+    createdAt: time,
+  })
+}
+
+/** Where the secrets of a remembered outcome belong. */
+export function outcomePlace(tenant: string, key: string): SecretPlace {
+  return { type: 'outcome', id: `${tenant}/${key}`, name: 'secrets' }
+}

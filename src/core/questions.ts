@@ -1,0 +1,95 @@
+/** What does a plan have to know that only the store can tell? @module */
+
+import { bottom, decided, findRow, type Layer, type OutcomeDraft } from './overlay.ts'
+import type { OutcomeRow, ResourceRow, SecretRow, TimerRow } from './rows.ts'
+
+/** The questions, with their answers. */
+export interface Answers {
+  readonly resource: ResourceRow | undefined
+  /** The ids of live resources that refer to another one, in the order of their creation. */
+  readonly referrers: readonly string[]
+  readonly timer: TimerRow | undefined
+  /** The names of a resource's timers. */
+  readonly timerNames: readonly string[]
+  readonly secrets: readonly SecretRow[]
+  readonly outcome: OutcomeRow | undefined
+  /** The place of the latest entry in the log; 0 when it is empty. */
+  readonly head: number
+}
+
+/** A question to the store. */
+export type Question =
+  | { readonly ask: 'resource'; readonly id: string }
+  | {
+      readonly ask: 'referrers'
+      readonly targetId: string
+      readonly type: string
+      readonly field: string
+      readonly limit: number
+    }
+  | { readonly ask: 'timer'; readonly position: number }
+  | { readonly ask: 'timerNames'; readonly resourceId: string }
+  | { readonly ask: 'secrets'; readonly resourceId: string }
+  | { readonly ask: 'outcome'; readonly tenant: string; readonly key: string }
+  | { readonly ask: 'head' }
+
+/**
+ * A computation that asks the store by yielding: the shell answers at once (SQLite) or after a
+ * round trip, and the plan stays free of I/O either way.
+ */
+export type Plan<T> = Generator<Question, T, unknown>
+
+/** Asks one question. */
+export function* ask<Q extends Question>(question: Q): Plan<Answers[Q['ask']]> {
+  return (yield question) as Answers[Q['ask']]
+}
+
+/** The row of a resource as the layer sees it. */
+export function* loadRow(layer: Layer, id: string): Plan<ResourceRow | undefined> {
+  const known = findRow(layer, id)
+  if (known !== undefined) return known
+  const row = yield* ask({ ask: 'resource', id })
+  if (row !== undefined) bottom(layer).resources.set(id, row)
+  return row
+}
+
+/** Where references come from: a field of a type. */
+export interface ReferenceField {
+  readonly type: string
+  readonly field: string
+}
+
+/** The live resources that refer to another one through a field, in the order of their creation. */
+export function* loadReferrers(
+  layer: Layer,
+  targetId: string,
+  { type, field }: ReferenceField,
+  limit = Number.MAX_SAFE_INTEGER,
+): Plan<ResourceRow[]> {
+  // Any row that this batch has touched may have ended: ask for that many more.
+  const spare = bottom(layer).resources.size + layer.resources.size
+  const stored = yield* ask({ ask: 'referrers', targetId, type, field, limit: limit + spare })
+  const ids = new Set(stored)
+  for (const change of decided(layer, 'references')) {
+    if (change.type !== type || change.field !== field) continue
+    if (change.targetId === targetId) ids.add(change.resourceId)
+    else ids.delete(change.resourceId)
+  }
+  const rows: ResourceRow[] = []
+  for (const id of ids) {
+    const row = yield* loadRow(layer, id)
+    if (row !== undefined && !row.final) rows.push(row)
+    if (rows.length === limit) break
+  }
+  return rows
+}
+
+/** What an idempotency key remembers, from this batch or from before. */
+export function* loadOutcome(
+  layer: Layer,
+  tenant: string,
+  key: string,
+): Plan<OutcomeDraft | OutcomeRow | undefined> {
+  const draft = decided(layer, 'outcomes').findLast((outcome) => outcome.tenant === tenant && outcome.key === key)
+  return draft ?? (yield* ask({ ask: 'outcome', tenant, key }))
+}

@@ -1,0 +1,66 @@
+/** What does a plan carry along while one call runs through it? @module */
+
+import { machineInvalid } from '../errors.ts'
+import type { Kind } from './kind.ts'
+import type { Registry } from './registry.ts'
+import { type Layer, openLayer } from './overlay.ts'
+import type { Entry } from './rows.ts'
+
+/** Which secret of what; the same place is needed to decrypt it. */
+export interface SecretPlace {
+  readonly type: string
+  readonly id: string
+  readonly name: string
+}
+
+/** Encrypts secrets and makes new ones; the shell has the keys and the randomness. */
+export interface Vault {
+  /** Encrypts a secret. Throws `encryption_key_missing` without a key. */
+  seal(place: SecretPlace, value: unknown): Buffer
+  /** Decrypts a secret. Throws `decryption_failed` when no key fits, or for another place. */
+  open(place: SecretPlace, envelope: Buffer): unknown
+  /** A new random secret. */
+  generate(prefix: string): string
+}
+
+/** One call: who asked, when, and what it has decided so far. */
+export interface Run {
+  readonly registry: Registry
+  readonly layer: Layer
+  /** Milliseconds since 1970. */
+  readonly time: number
+  readonly tenant: string
+  /** As JSON text. */
+  readonly actor: string | null
+  readonly correlationId: string
+  /** The entry of the log that led here. */
+  readonly causation: Entry | null
+  /** How many commands led here, one causing the other. */
+  readonly depth: number
+  readonly vault: Vault
+  /** A new id with this prefix. */
+  readonly mint: (prefix: string) => string
+}
+
+// Built-in cascades are three deep. A cascade this long is two machines that tell each other for ever.
+const DEEPEST = 64
+
+/** The same call, one command further down a cascade. */
+export function deeper(run: Run, kind: Kind, causation: Entry | null): Run {
+  if (run.depth >= DEEPEST) {
+    throw machineInvalid(kind.type, `a cascade of commands that tell one another is more than ${DEEPEST} deep`)
+  }
+  return { ...run, depth: run.depth + 1, causation: causation ?? run.causation }
+}
+
+/** The same call with a layer of its own, for a part that may be thrown away. */
+export function apart(run: Run): Run {
+  return { ...run, layer: openLayer(run.layer) }
+}
+
+/** The kind of a type that registration has checked. */
+export function kindOf(run: Run, type: string): Kind {
+  const kind = run.registry.byType.get(type)
+  if (kind === undefined) throw machineInvalid(type, 'it is not registered, but stored resources are of it')
+  return kind
+}

@@ -1,0 +1,124 @@
+/** Where are the secrets of a payload, and what is left without them? @module */
+
+import type { JsonObject, Secret } from './definition.ts'
+import type { Kind } from './kind.ts'
+import { decided } from './overlay.ts'
+import { ask, type Plan } from './questions.ts'
+import type { SecretChange } from './rows.ts'
+import type { Run } from './run.ts'
+
+/** A payload without its secrets, and what it said about them. */
+export interface Stripped {
+  /** What the machine and the log may see. */
+  readonly visible: JsonObject
+  /** The values to keep, by name; undefined for one that the payload leaves out while giving its surroundings. */
+  readonly carried: ReadonlyMap<string, unknown>
+}
+
+/** Takes the secrets out of a payload. */
+export function stripSecrets(kind: Kind, command: string, payload: JsonObject): Stripped {
+  const carried = new Map<string, unknown>()
+  let visible = payload
+  for (const [name, secret] of kind.secrets) {
+    if (!('path' in secret) || !(secret.on?.includes(command) ?? true)) continue
+    const path = secret.path.split('.')
+    const parent = path.slice(0, -1).reduce<unknown>(childOf, visible)
+    if (!isObject(parent)) continue
+    const value = childOf(parent, path.at(-1) ?? '')
+    // A payload that says nothing at all about a secret leaves it as it is.
+    if (value === undefined && path.length === 1) continue
+    if (secret.keep ?? true) carried.set(name, value)
+    visible = without(visible, path)
+  }
+  return { visible, carried }
+}
+
+function childOf(value: unknown, key: string): unknown {
+  return isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined
+}
+
+function without(object: JsonObject, [key = '', ...rest]: readonly string[]): JsonObject {
+  const { [key]: child, ...others } = object
+  if (rest.length === 0) return others
+  return isObject(child) ? { ...object, [key]: without(child, rest) } : object
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** What a command does to the secrets of a resource. */
+export interface KeptSecrets {
+  readonly changes: readonly SecretChange[]
+  /** The secrets that the engine made, to be shown this once. */
+  readonly shown: Readonly<Record<string, string>>
+}
+
+const NO_SECRETS: KeptSecrets = { changes: [], shown: {} }
+
+/** Encrypts what a command carries and makes what it asks for; a value that stays as it was is no change. */
+export function* keepSecrets(
+  run: Run,
+  kind: Kind,
+  id: string,
+  command: string,
+  carried: ReadonlyMap<string, unknown>,
+): Plan<KeptSecrets> {
+  const made = [...kind.secrets].filter(([, secret]) => isMadeOn(secret, command))
+  if (carried.size === 0 && made.length === 0) return NO_SECRETS
+  const changes = yield* changedSecrets(run, kind, id, carried)
+  const shown: Record<string, string> = {}
+  for (const [name, secret] of made) {
+    const value = run.vault.generate('generate' in secret ? secret.generate : '')
+    shown[name] = value
+    changes.push(setting(run, kind, id, name, value))
+  }
+  return { changes, shown }
+}
+
+function isMadeOn(secret: Secret, command: string): boolean {
+  return 'generate' in secret && secret.on.includes(command)
+}
+
+function* changedSecrets(
+  run: Run,
+  kind: Kind,
+  id: string,
+  carried: ReadonlyMap<string, unknown>,
+): Plan<SecretChange[]> {
+  const stored = yield* storedSecrets(run, id)
+  const changes: SecretChange[] = []
+  for (const [name, value] of carried) {
+    const envelope = stored.get(name)
+    if (value === undefined) {
+      if (envelope !== undefined) changes.push({ change: 'erase', resourceId: id, name })
+    } else if (envelope === undefined || !isSame(run.vault.open({ type: kind.type, id, name }, envelope), value)) {
+      changes.push(setting(run, kind, id, name, value))
+    }
+  }
+  return changes
+}
+
+function isSame(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other)
+}
+
+function setting(run: Run, kind: Kind, id: string, name: string, value: unknown): SecretChange {
+  const envelope = run.vault.seal({ type: kind.type, id, name }, value)
+  return { change: 'set', secret: { resourceId: id, name, envelope } }
+}
+
+/** The secrets of a resource as this layer sees them. */
+function* storedSecrets({ layer }: Run, id: string): Plan<Map<string, Buffer>> {
+  const rows = yield* ask({ ask: 'secrets', resourceId: id })
+  const secrets = new Map(rows.map(({ name, envelope }) => [name, envelope]))
+  for (const change of decided(layer, 'secrets')) {
+    if (change.change === 'set') {
+      if (change.secret.resourceId === id) secrets.set(change.secret.name, change.secret.envelope)
+    } else if (change.resourceId === id) {
+      if (change.name === null) secrets.clear()
+      else secrets.delete(change.name)
+    }
+  }
+  return secrets
+}

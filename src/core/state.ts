@@ -1,0 +1,106 @@
+/** How do a stored resource, XState's snapshot of it and what users see of it relate? @module */
+
+import { toIso } from '../clock.ts'
+import { machineInvalid } from '../errors.ts'
+import type { JsonObject, ResourceView } from './definition.ts'
+import type { Kind } from './kind.ts'
+import type { ResourceRow } from './rows.ts'
+import type { StateNode } from './structure.ts'
+import type { Snapshot } from './xstate.ts'
+
+// A machine has few state values; only those with many parallel regions could have more than this.
+const REMEMBERED_VALUES = 1000
+
+/** The snapshot that a row stands for. */
+export function snapshotOf(kind: Kind, row: ResourceRow): Snapshot {
+  const bare = bareSnapshot(kind, row.value)
+  const historyValue = row.history === null ? {} : revivedHistory(kind, row.history)
+  return { ...bare, context: JSON.parse(row.context), historyValue } as Snapshot
+}
+
+function bareSnapshot(kind: Kind, value: string): Snapshot {
+  const known = kind.snapshots.get(value)
+  if (known !== undefined) return known
+  if (kind.snapshots.size >= REMEMBERED_VALUES) kind.snapshots.clear()
+  const snapshot = resolved(kind, value)
+  kind.snapshots.set(value, snapshot)
+  return snapshot
+}
+
+function resolved(kind: Kind, value: string): Snapshot {
+  try {
+    return kind.machine.resolveState({ value: JSON.parse(value), context: {} })
+  } catch (cause) {
+    throw machineInvalid(kind.type, `it has no state ${value}, in which a stored resource is`, cause)
+  }
+}
+
+function revivedHistory(kind: Kind, history: string): Snapshot['historyValue'] {
+  const remembered: Record<string, string[]> = JSON.parse(history)
+  const revived = Object.entries(remembered).map(([id, states]) => [
+    id,
+    states.map((state) => kind.nodes.get(state)).filter((node) => node !== undefined),
+  ])
+  return Object.fromEntries(revived)
+}
+
+/** What the history states of a snapshot remember, as JSON text; null when nothing. */
+export function historyOf(snapshot: Snapshot): string | null {
+  const remembered: [string, readonly StateNode[]][] = Object.entries(snapshot.historyValue)
+  if (remembered.length === 0) return null
+  return JSON.stringify(Object.fromEntries(remembered.map(([id, nodes]) => [id, nodes.map((node) => node.id)])))
+}
+
+/** The public name of a state: the key of the innermost active one, or of the parallel one above it. */
+export function statusOf(kind: Kind, snapshot: Snapshot): string {
+  if (kind.status !== undefined) return kind.status({ value: snapshot.value, context: snapshot.context })
+  let node: StateNode = kind.machine.root
+  let value: unknown = snapshot.value
+  while (node.type === 'compound') {
+    const key: string = typeof value === 'string' ? value : (Object.keys(value as object)[0] ?? '')
+    node = node.states[key] as StateNode
+    value = typeof value === 'string' ? {} : (value as JsonObject)[key]
+  }
+  return node.parent === undefined ? 'active' : node.key
+}
+
+/** The resource as `get` shows it. */
+export function viewOf(kind: Kind, row: ResourceRow): ResourceView {
+  return {
+    id: row.id,
+    object: kind.type,
+    status: row.status,
+    version: row.version,
+    ...publicFields(kind, JSON.parse(row.context)),
+    created_at: toIso(row.createdAt),
+    updated_at: toIso(row.updatedAt),
+  }
+}
+
+/** The resource as checks and copies see it: with the fields that only machines see. */
+export function fullViewOf(kind: Kind, row: ResourceRow): ResourceView {
+  return { ...(JSON.parse(row.context) as JsonObject), ...viewOf(kind, row) }
+}
+
+function publicFields(kind: Kind, context: JsonObject): JsonObject {
+  if (kind.private.size === 0) return context
+  return Object.fromEntries(Object.entries(context).filter(([key]) => !kind.private.has(key)))
+}
+
+/** What an event shows of the resource, as JSON text. */
+export function summaryOf(
+  kind: Kind,
+  row: Pick<ResourceRow, 'id' | 'createdAt' | 'updatedAt'>,
+  status: string,
+  context: JsonObject,
+): string {
+  const shown = Object.entries(publicFields(kind, context)).filter(([key]) => kind.summary?.has(key) ?? true)
+  return JSON.stringify({
+    id: row.id,
+    object: kind.type,
+    status,
+    ...Object.fromEntries(shown),
+    created_at: toIso(row.createdAt),
+    updated_at: toIso(row.updatedAt),
+  })
+}

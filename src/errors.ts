@@ -1,0 +1,138 @@
+/** Which errors does pawl raise, and what does each of them carry? @module */
+
+/** Why a command is not legal now. */
+export type RefusalReason =
+  | 'not_accepted'
+  | 'guard'
+  | 'terminal'
+  | 'reserved'
+  | 'in_use'
+  | 'reference'
+
+/** One thing that stands in the way of a command. */
+export interface Blocker {
+  /** A stable name for programs, such as `in_use` or the name of a guard. */
+  readonly code: string
+  /** The same for people. */
+  readonly message: string
+  /** The resource that stands in the way, if it is another one. */
+  readonly resource_id?: string
+}
+
+/** One defect of an input. */
+export interface Issue {
+  /** Where in the input, from the outside in; empty for the input as a whole. */
+  readonly path: readonly (string | number)[]
+  /** A stable name for programs. */
+  readonly code: string
+  /** The same for people. */
+  readonly message: string
+}
+
+/** What each error code carries in `details`. */
+export interface ErrorDetails {
+  illegal_transition: {
+    /** The resource that refused; null when it would have been created by the command. */
+    readonly resource_id: string | null
+    /** Its status; null when it would have been created by the command. */
+    readonly status: string | null
+    readonly command: string
+    readonly reason: RefusalReason
+    /** The commands that the machine accepts in this status. */
+    readonly accepts: readonly string[]
+    readonly blockers: readonly Blocker[]
+  }
+  version_conflict: {
+    readonly resource_id: string
+    readonly expected: number
+    readonly actual: number
+  }
+  not_found: { readonly resource_id: string }
+  already_exists: { readonly resource_id: string }
+  invalid_input: { readonly issues: readonly Issue[] }
+  idempotency_mismatch: { readonly key: string }
+  encryption_key_missing: { readonly resource_type: string; readonly secret: string }
+  decryption_failed: { readonly resource_id: string; readonly secret: string }
+  machine_invalid: { readonly machine: string; readonly reason: string }
+  storage_busy: { readonly operation: string }
+  storage_full: { readonly operation: string }
+  storage_failed: { readonly operation: string }
+  storage_corrupt: { readonly operation: string }
+  indeterminate: { readonly operation: string }
+  transaction_misuse: { readonly reason: string }
+  schema_too_new: { readonly found: string }
+  closed: { readonly operation: string }
+}
+
+/** The stable name of an error. */
+export type ErrorCode = keyof ErrorDetails
+
+const RETRYABLE: ReadonlySet<ErrorCode> = new Set(['storage_busy', 'storage_full', 'indeterminate'])
+
+// A registered symbol recognises errors of a second copy of the package too.
+const BRAND = Symbol.for('pawl.error')
+
+/**
+ * The base of every error that pawl raises; narrow it with `isPawlError(error, code)`.
+ *
+ * The values that belong to the code are properties of the error, and together its `details`.
+ */
+export class PawlError<C extends ErrorCode = ErrorCode> extends Error {
+  override readonly name = 'PawlError'
+  /** The stable name of the error. */
+  readonly code: C
+  /** True when the same call may succeed later without any change. */
+  readonly retryable: boolean
+  /** The values that belong to the code. */
+  declare readonly details: ErrorDetails[C]
+
+  constructor(
+    code: C,
+    message: string,
+    details: ErrorDetails[C],
+    options?: { readonly cause?: unknown },
+  ) {
+    super(message, options)
+    this.code = code
+    this.retryable = RETRYABLE.has(code)
+    Object.assign(this, details)
+    // Not enumerable, so that an error prints its values once.
+    Object.defineProperties(this, { details: { value: details }, [BRAND]: { value: true } })
+  }
+}
+
+/** An error of this code, with the values that belong to it. */
+export type PawlErrorOf<C extends ErrorCode> = { [Code in C]: PawlError<Code> & ErrorDetails[Code] }[C]
+
+/** Tells whether a thrown value is an error of pawl, and of this code if one is given. */
+export function isPawlError(error: unknown): error is PawlErrorOf<ErrorCode>
+export function isPawlError<C extends ErrorCode>(error: unknown, code: C): error is PawlErrorOf<C>
+export function isPawlError(error: unknown, code?: ErrorCode): boolean {
+  if (typeof error !== 'object' || error === null || !(BRAND in error)) return false
+  return code === undefined || ('code' in error && error.code === code)
+}
+
+/** Builds an `invalid_input` error whose message repeats every issue. */
+export function invalidInput(subject: string, issues: readonly Issue[]): PawlError<'invalid_input'> {
+  const lines = issues.map(({ path, message }) =>
+    path.length === 0 ? message : `${path.join('.')}: ${message}`,
+  )
+  return new PawlError('invalid_input', `${subject} is not valid: ${lines.join('; ')}`, { issues })
+}
+
+/** Throws `invalid_input` if there are issues. */
+export function refuseIssues(subject: string, issues: readonly Issue[]): void {
+  if (issues.length > 0) throw invalidInput(subject, issues)
+}
+
+/** Builds a `not_found` error. */
+export function notFound(id: string, type = 'resource'): PawlError<'not_found'> {
+  return new PawlError('not_found', `there is no ${type} ${JSON.stringify(id)} here; check the id and the tenant`, {
+    resource_id: id,
+  })
+}
+
+/** Builds a `machine_invalid` error that names the machine. */
+export function machineInvalid(machine: string, reason: string, cause?: unknown): PawlError<'machine_invalid'> {
+  return new PawlError('machine_invalid', `the machine of ${JSON.stringify(machine)} cannot work: ${reason}`, { machine, reason }, { cause })
+}

@@ -1,0 +1,67 @@
+/** How are ids made? @module */
+
+import { randomBytes } from 'node:crypto'
+import { customAlphabet, customRandom } from 'nanoid'
+
+/** The engine's only source of randomness. */
+export interface Ids {
+  /** A new id with this prefix; ids made later sort after those made earlier, to the millisecond. */
+  next(prefix: string, milliseconds: number): string
+  /** Random bytes, for secrets and nonces. */
+  bytes(length: number): Buffer
+}
+
+// In ASCII order, so that texts sort like the numbers that they stand for.
+const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
+
+// 62⁸ milliseconds last until the year 8888.
+const TIME_DIGITS = 8
+
+// 14 digits of base 62 carry 83 bits: a collision within one millisecond is out of reach.
+const RANDOM_DIGITS = 14
+
+/** Ids from the operating system's randomness, or reproducible ones from a seed (for tests only). */
+export function createIds(seed?: number): Ids {
+  const bytes = seed === undefined ? randomBytes : seededBytes(seed)
+  const random =
+    seed === undefined
+      ? customAlphabet(ALPHABET, RANDOM_DIGITS)
+      : customRandom(ALPHABET, RANDOM_DIGITS, bytes)
+  const time = timeDigits()
+  return {
+    next: (prefix, milliseconds) => `${prefix}_${time(milliseconds)}${random()}`,
+    bytes,
+  }
+}
+
+/** Writes a time in the alphabet's digits; remembers the last one, since ids come in bursts. */
+function timeDigits(): (milliseconds: number) => string {
+  let last = -1
+  let digits = ''
+  return (milliseconds) => {
+    if (milliseconds === last) return digits
+    last = milliseconds
+    digits = ''
+    let rest = Math.max(0, milliseconds)
+    for (let place = 0; place < TIME_DIGITS; place++) {
+      digits = ALPHABET[rest % 62] + digits
+      rest = Math.floor(rest / 62)
+    }
+    return digits
+  }
+}
+
+/** Marsaglia's xorshift32: short, and good enough where only repeatability counts. */
+function seededBytes(seed: number): (length: number) => Buffer {
+  let state = (seed ^ 0x9e3779b9) >>> 0 || 1
+  return (length) => {
+    const bytes = Buffer.alloc(length)
+    for (let index = 0; index < length; index++) {
+      state ^= state << 13
+      state ^= state >>> 17
+      state ^= state << 5
+      bytes[index] = state & 0xff
+    }
+    return bytes
+  }
+}

@@ -1,0 +1,129 @@
+/** Which events are there? `events.list` and `events.get` @module */
+
+import type { Context } from '../context.ts'
+import type { Kind } from '../core/kind.ts'
+import type { SealedEntry } from '../core/rows.ts'
+import { type Issue, notFound, refuseIssues } from '../errors.ts'
+import { idIssues, unknownKeys } from '../runtime/options.ts'
+import type { EntryQuery } from '../store/store.ts'
+import { type Event, toEvent } from './event.ts'
+import { listOf, type Moment, momentOf, tenantOf } from './filters.ts'
+import { fetchPage, fromCursor, limitOf, PAGE_OPTIONS, type PageOptions, type PagePromise, pageIssues, toCursor } from './page.ts'
+
+/** Which events to list, newest first by default. */
+export interface EventFilter<Type extends string = string> extends PageOptions {
+  /** One or many event types; `session.*` stands for all of a resource, `*` for all. */
+  readonly type?: EventPattern<Type> | readonly EventPattern<Type>[]
+  /** The id of a resource. */
+  readonly resource?: string
+  /** On the root handle: another tenant, or `*` for all. */
+  readonly tenant?: string
+  /** From this moment on. */
+  readonly since?: Moment
+  /** Before this moment. */
+  readonly until?: Moment
+  /** Whether to list internal entries too. @defaultValue false */
+  readonly internal?: boolean
+}
+
+/** An event type, or a pattern for several. */
+export type EventPattern<Type extends string> = Type | '*' | `${ObjectOf<Type>}.*` | (string & {})
+
+type ObjectOf<Type extends string> = Type extends `${infer Name}.${string}` ? Name : never
+
+const FILTERS = [...PAGE_OPTIONS, 'type', 'resource', 'tenant', 'since', 'until', 'internal']
+
+/** Whose log is read. */
+export interface Reader {
+  readonly tenant: string
+  /** Whether other tenants may be read too. */
+  readonly root: boolean
+}
+
+/** Lists events. Throws `invalid_input` for filters that cannot match anything. */
+export function listEvents(context: Context, reader: Reader, filter: EventFilter = {}): PagePromise<Event> {
+  const limit = limitOf(filter)
+  return fetchPage(
+    {
+      limit,
+      read: (cursor) => readEntries(context, reader, filter, cursor),
+      cursorAfter: ({ seq }: SealedEntry) => toCursor('events', [seq]),
+      toItem: toEvent,
+    },
+    filter.cursor,
+  )
+}
+
+async function readEntries(
+  context: Context,
+  reader: Reader,
+  filter: EventFilter,
+  cursor: string | undefined,
+): Promise<readonly SealedEntry[]> {
+  const query = toQuery(context, reader, filter, cursor)
+  if (query.resourceId !== null && !(await isVisible(context, query.resourceId, query.tenant))) return []
+  return context.store.listEntries(query)
+}
+
+async function isVisible({ store }: Context, resourceId: string, tenant: string | null): Promise<boolean> {
+  const row = await store.findResource(resourceId)
+  return row !== undefined && (tenant === null || row.tenant === tenant)
+}
+
+function toQuery(context: Context, reader: Reader, filter: EventFilter, cursor: string | undefined): EntryQuery {
+  const issues: Issue[] = [...unknownKeys(filter, FILTERS), ...pageIssues(filter)]
+  if (filter.resource !== undefined) issues.push(...idIssues('resource', filter.resource))
+  const { internal = false } = filter
+  if (typeof internal !== 'boolean') {
+    issues.push({ path: ['internal'], code: 'invalid_type', message: 'has to be true or false' })
+  }
+  const query = {
+    tenant: tenantOf(reader.tenant, reader.root, filter.tenant, issues),
+    types: typesOf(context, filter, internal, issues),
+    since: momentOf('since', filter.since, issues),
+    until: momentOf('until', filter.until, issues),
+  }
+  refuseIssues('the filter', issues)
+  const [after = null] = fromCursor('events', cursor) ?? []
+  const range = { after, order: filter.order ?? 'desc', limit: limitOf(filter) + 1 } as const
+  return { ...query, ...range, internal, resourceId: filter.resource ?? null }
+}
+
+function typesOf(context: Context, { type }: EventFilter, internal: boolean, issues: Issue[]): readonly string[] | null {
+  if (type === undefined) return null
+  const patterns: readonly string[] = listOf(type)
+  if (patterns.includes('*')) return null
+  const known = [...context.registry.byType.values()].flatMap((kind) => entryTypes(kind, internal))
+  const types = new Set<string>()
+  for (const pattern of patterns) {
+    const matching = known.filter((name) => matches(pattern, name))
+    for (const name of matching) types.add(name)
+    if (matching.length === 0) issues.push(unknownType(pattern))
+  }
+  if (patterns.length === 0) issues.push({ path: ['type'], code: 'empty', message: 'has to name at least one type' })
+  return [...types]
+}
+
+function unknownType(pattern: unknown): Issue {
+  const message = `${JSON.stringify(pattern)} matches no event type; use a type, "object.*" or "*"`
+  return { path: ['type'], code: 'unknown_type', message }
+}
+
+function matches(pattern: string, type: string): boolean {
+  return typeof pattern === 'string' && (pattern === type || (pattern.endsWith('.*') && type.startsWith(pattern.slice(0, -1))))
+}
+
+/** The types that the entries of a kind can have. */
+function entryTypes(kind: Kind, internal: boolean): string[] {
+  if (!internal) return [...kind.events]
+  return [...kind.events, ...kind.causes.map((cause) => `${kind.type}.${cause}`)]
+}
+
+/** Reads one event. Throws `not_found` for an internal entry or another tenant's event. */
+export async function getEvent({ store }: Context, { tenant }: Reader, id: string): Promise<Event> {
+  const issues = idIssues('id', id)
+  refuseIssues('the id', issues)
+  const entry = await store.findEntry(id)
+  if (entry === undefined || entry.tenant !== tenant) throw notFound(id, 'event')
+  return toEvent(entry)
+}

@@ -1,0 +1,91 @@
+/** How are secrets encrypted, and requests told apart? @module */
+
+import { createCipheriv, createDecipheriv, createHash, createHmac } from 'node:crypto'
+import type { Keys } from '../context.ts'
+import type { SecretPlace } from '../core/run.ts'
+import { invalidInput, PawlError } from '../errors.ts'
+import type { Ids } from '../ids.ts'
+
+// AES-256-GCM with the sizes that NIST SP 800-38D recommends.
+const CIPHER = 'aes-256-gcm'
+const KEY_BYTES = 32
+const NONCE_BYTES = 12
+const TAG_BYTES = 16
+
+// An envelope: format, key id, nonce, tag, ciphertext.
+const FORMAT = 1
+const KEY_ID_BYTES = 8
+const HEAD_BYTES = 1 + KEY_ID_BYTES + NONCE_BYTES + TAG_BYTES
+
+// Bytes of a secret that the engine makes.
+const GENERATED_BYTES = 32
+
+interface Key {
+  readonly id: Buffer
+  readonly secret: Buffer
+}
+
+/** Takes the keys of an engine, 32 bytes in base64 each; the first encrypts, all decrypt. */
+export function createKeys(encryptionKeys: readonly string[], ids: Ids): Keys {
+  const keys = encryptionKeys.map(toKey)
+  return {
+    seal: (place, value) => seal(keys, ids, place, value),
+    open: (place, envelope) => open(keys, place, envelope),
+    generate: (prefix) => prefix + ids.bytes(GENERATED_BYTES).toString('base64'),
+    fingerprints: (text) => fingerprints(keys, text),
+  }
+}
+
+function toKey(text: string, index: number): Key {
+  const secret = typeof text === 'string' ? Buffer.from(text, 'base64') : Buffer.alloc(0)
+  if (secret.length !== KEY_BYTES) {
+    const message = `has to be ${KEY_BYTES} bytes in base64; make one with: openssl rand -base64 32`
+    throw invalidInput('the option encryptionKeys', [{ path: ['encryptionKeys', index], code: 'invalid_key', message }])
+  }
+  return { secret, id: createHash('sha256').update(secret).digest().subarray(0, KEY_ID_BYTES) }
+}
+
+function seal([key]: readonly Key[], ids: Ids, place: SecretPlace, value: unknown): Buffer {
+  if (key === undefined) throw keyMissing(place)
+  const nonce = ids.bytes(NONCE_BYTES)
+  const cipher = createCipheriv(CIPHER, key.secret, nonce).setAAD(boundTo(place))
+  const text = Buffer.concat([cipher.update(JSON.stringify(value), 'utf8'), cipher.final()])
+  return Buffer.concat([Buffer.of(FORMAT), key.id, nonce, cipher.getAuthTag(), text])
+}
+
+function open(keys: readonly Key[], place: SecretPlace, envelope: Buffer): unknown {
+  const id = envelope.subarray(1, 1 + KEY_ID_BYTES)
+  const key = keys.find((candidate) => candidate.id.equals(id))
+  if (key === undefined || envelope[0] !== FORMAT || envelope.length < HEAD_BYTES) throw undecipherable(place)
+  const nonce = envelope.subarray(1 + KEY_ID_BYTES, 1 + KEY_ID_BYTES + NONCE_BYTES)
+  const tag = envelope.subarray(HEAD_BYTES - TAG_BYTES, HEAD_BYTES)
+  try {
+    const decipher = createDecipheriv(CIPHER, key.secret, nonce, { authTagLength: TAG_BYTES })
+    decipher.setAAD(boundTo(place)).setAuthTag(tag)
+    const text = Buffer.concat([decipher.update(envelope.subarray(HEAD_BYTES)), decipher.final()])
+    return JSON.parse(text.toString('utf8'))
+  } catch (cause) {
+    throw undecipherable(place, cause)
+  }
+}
+
+/** Ties a ciphertext to its row: moved to another one, it does not decrypt. */
+function boundTo({ type, id, name }: SecretPlace): Buffer {
+  return Buffer.from(JSON.stringify([type, id, name]))
+}
+
+function keyMissing({ type, name }: SecretPlace): PawlError<'encryption_key_missing'> {
+  const message = `the secret "${name}" of a ${type} needs an encryption key; give createEngine the option encryptionKeys`
+  return new PawlError('encryption_key_missing', message, { resource_type: type, secret: name })
+}
+
+function undecipherable({ type, id, name }: SecretPlace, cause?: unknown): PawlError<'decryption_failed'> {
+  const message = `the secret "${name}" of ${type} ${id} was encrypted with a key that is not among encryptionKeys, or has been altered`
+  return new PawlError('decryption_failed', message, { resource_id: id, secret: name }, { cause })
+}
+
+/** A keyed hash, so that nobody can try out secrets against what is stored; without a key a plain one. */
+function fingerprints(keys: readonly Key[], text: string): [string, ...string[]] {
+  const [first, ...others] = keys.map(({ secret }) => createHmac('sha256', secret).update(text).digest('base64url'))
+  return first === undefined ? [createHash('sha256').update(text).digest('base64url')] : [first, ...others]
+}

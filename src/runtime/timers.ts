@@ -1,0 +1,193 @@
+/** Who sends the commands of timers when they are due? @module */
+
+import { toIso } from '../clock.ts'
+import type { Commit, Context } from '../context.ts'
+import { planTimer } from '../core/plan.ts'
+import type { TimerRow } from '../core/rows.ts'
+import { causeOf } from '../core/structure.ts'
+import { type ErrorCode, isPawlError, refuseIssues } from '../errors.ts'
+import { tenantOf } from '../log/filters.ts'
+import type { Reader } from '../log/events.ts'
+import { fetchPage, fromCursor, limitOf, type PageOptions, type PagePromise, pageIssues, toCursor } from '../log/page.ts'
+import { forgetOutcomes } from './outcomes.ts'
+import { idIssues, unknownKeys } from './options.ts'
+
+/** A future command. */
+export interface Timer {
+  readonly resource_id: string
+  /** The name of its delay in the machine, or the command that it sends. */
+  readonly name: string
+  /** ISO 8601, UTC. */
+  readonly due_at: string
+  /** How often it has failed. */
+  readonly attempts: number
+  /** Why it failed last; null as long as it has not. */
+  readonly last_error: string | null
+}
+
+/** Which timers to list, those due first first. */
+export interface TimerFilter extends Omit<PageOptions, 'order'> {
+  /** The id of a resource. */
+  readonly resource?: string
+  /** On the root handle: another tenant, or `*` for all. */
+  readonly tenant?: string
+}
+
+/** Lists the timers that are set. */
+export function listTimers(context: Context, reader: Reader, filter: TimerFilter = {}): PagePromise<Timer> {
+  return fetchPage(
+    {
+      limit: limitOf(filter),
+      read: async (cursor) => {
+        const issues = [...unknownKeys(filter, ['limit', 'cursor', 'resource', 'tenant']), ...pageIssues(filter)]
+        if (filter.resource !== undefined) issues.push(...idIssues('resource', filter.resource))
+        const tenant = tenantOf(reader.tenant, reader.root, filter.tenant, issues)
+        refuseIssues('the filter', issues)
+        const [dueAt = 0, position = 0] = fromCursor('timers', cursor, 2) ?? []
+        const after = cursor === undefined ? null : { dueAt, position }
+        return context.store.listTimers({ tenant, resourceId: filter.resource ?? null, after, limit: limitOf(filter) + 1 })
+      },
+      cursorAfter: ({ dueAt, position }: TimerRow) => toCursor('timers', [dueAt, position]),
+      toItem: (row) => toTimer(context, row),
+    },
+    filter.cursor,
+  )
+}
+
+function toTimer({ registry }: Context, row: TimerRow): Timer {
+  const { type } = JSON.parse(row.event) as { readonly type: string }
+  const kind = [...registry.byType.values()].find(({ prefix }) => row.resourceId.startsWith(`${prefix}_`))
+  return {
+    resource_id: row.resourceId,
+    name: causeOf(kind?.nodes ?? new Map(), type),
+    due_at: toIso(row.dueAt),
+    attempts: row.attempts,
+    last_error: row.lastError,
+  }
+}
+
+// Timers that are fired together share transactions.
+const CHUNK = 256
+
+/** Fires every timer that is due, in the order of their due times; tells how many. */
+export async function fireDue(context: Context, goesOn: () => boolean = () => true): Promise<number> {
+  let fired = 0
+  while (goesOn()) {
+    const due = await context.store.dueTimers(context.clock.now().getTime(), CHUNK)
+    if (due.length === 0) break
+    const outcomes = await Promise.all(due.map((timer) => fire(context, timer)))
+    fired += outcomes.filter(Boolean).length
+  }
+  return fired
+}
+
+/** Fires one timer in a scope of its own: if it fails it is tried again later and holds nobody up. */
+async function fire(context: Context, timer: TimerRow): Promise<boolean> {
+  const caller = { tenant: timer.tenant, actor: null, correlationId: null }
+  try {
+    await context.writer.submit(caller, (run) => planTimer(run, timer.position))
+    return true
+  } catch (error) {
+    if (isPawlError(error) && NOT_THE_TIMERS_FAULT.has(error.code)) throw error
+    await postpone(context, timer, error)
+    return false
+  }
+}
+
+const NOT_THE_TIMERS_FAULT: ReadonlySet<ErrorCode> = new Set([
+  'closed',
+  'indeterminate',
+  'storage_busy',
+  'storage_corrupt',
+  'storage_failed',
+  'storage_full',
+])
+
+// A failed timer waits a second, then twice as long each time, up to an hour.
+const FIRST_WAIT_MS = 1000
+const LONGEST_WAIT_MS = 3_600_000
+
+async function postpone(context: Context, { position, attempts }: TimerRow, error: unknown): Promise<void> {
+  const wait = Math.min(FIRST_WAIT_MS * 2 ** attempts, LONGEST_WAIT_MS)
+  const message = error instanceof Error ? error.message : String(error)
+  await context.store.postponeTimer(position, context.clock.now().getTime() + wait, message)
+  context.onError(error)
+}
+
+/** Fires timers while it runs. */
+export interface TimerLoop {
+  start(): void
+  /** Resolves when the timers that are being fired have been settled. */
+  stop(): Promise<void>
+}
+
+// Other processes may set timers in the same database: look at least this often. It also keeps
+// every sleep far below 2³¹ ms, from where `setTimeout` fires at once.
+const LONGEST_SLEEP_MS = 250
+
+/** Creates the loop of an engine; it does nothing until it is started. */
+export function createTimerLoop(context: Context): TimerLoop {
+  let running = false
+  let turning: Promise<void> = Promise.resolve()
+  let sleep: Sleep = sleepUntil(0)
+
+  const loop = async (): Promise<void> => {
+    while (running) {
+      const next = await turn(context, () => running)
+      if (!running) return
+      sleep = sleepUntil(next, next - context.clock.now().getTime())
+      await sleep.over
+    }
+  }
+  const wakeForEarlier = ({ timers }: Commit): void => {
+    if (timers.some((change) => change.change === 'set' && change.timer.dueAt < sleep.until)) sleep.wake()
+  }
+  return {
+    start: () => {
+      if (running) return
+      running = true
+      context.listeners.add(wakeForEarlier)
+      turning = loop()
+    },
+    stop: async () => {
+      running = false
+      context.listeners.delete(wakeForEarlier)
+      sleep.wake()
+      await turning
+    },
+  }
+}
+
+interface Sleep {
+  readonly until: number
+  readonly over: Promise<void>
+  readonly wake: () => void
+}
+
+function sleepUntil(until: number, milliseconds = 0): Sleep {
+  let wake = () => {}
+  const over = new Promise<void>((resolve) => {
+    const timeout = setTimeout(resolve, Math.max(0, milliseconds))
+    wake = () => {
+      clearTimeout(timeout)
+      resolve()
+    }
+  })
+  return { until, over, wake }
+}
+
+/** Fires what is due and says when to look again. Never throws: a busy or full database may recover. */
+async function turn(context: Context, goesOn: () => boolean): Promise<number> {
+  try {
+    await fireDue(context, goesOn)
+    await forgetOutcomes(context)
+    return Math.min((await context.store.nextTimerAt()) ?? Number.POSITIVE_INFINITY, latestTurn(context))
+  } catch (error) {
+    if (!isPawlError(error, 'closed')) context.onError(error)
+    return latestTurn(context)
+  }
+}
+
+function latestTurn({ clock }: Context): number {
+  return clock.now().getTime() + LONGEST_SLEEP_MS
+}

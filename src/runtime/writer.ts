@@ -1,0 +1,158 @@
+/** How do calls that arrive together share one transaction? @module */
+
+import type { Base, Caller, Committed, Writer } from '../context.ts'
+import { absorb, type Layer, openLayer } from '../core/overlay.ts'
+import { ask, type Plan } from '../core/questions.ts'
+import type { Run } from '../core/run.ts'
+import { isPawlError, PawlError } from '../errors.ts'
+import { seal, type Sealed } from './seal.ts'
+
+// The event loop turns at least this often, in milliseconds.
+const BATCH_MS = 5
+
+// Bounds what a failed write has to do over.
+const BATCH_CALLS = 512
+
+interface Call {
+  readonly caller: Caller
+  readonly plan: (run: Run) => Plan<unknown>
+  readonly resolve: (committed: Committed<unknown>) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** What a call has decided, before the commit. */
+type Settled =
+  | { readonly call: Call; readonly value: unknown }
+  | { readonly call: Call; readonly error: unknown }
+
+interface Batch {
+  readonly settled: readonly Settled[]
+  readonly sealed: Sealed | null
+  readonly actions: Layer['actions']
+}
+
+/** Creates the writer of an engine. */
+export function createWriter(context: Base): Writer {
+  const waiting: Call[] = []
+  let flushing: Promise<void> | null = null
+  let closed = false
+
+  const flush = async (): Promise<void> => {
+    while (waiting.length > 0) {
+      await nextTurn()
+      await commitSome(context, waiting)
+    }
+    flushing = null
+  }
+  return {
+    submit: (caller, plan) =>
+      new Promise((resolve, reject) => {
+        if (closed) return reject(closedError())
+        waiting.push({ caller, plan, reject, resolve: resolve as Call['resolve'] })
+        flushing ??= flush()
+      }),
+    close: async () => {
+      closed = true
+      await flushing
+    },
+  }
+}
+
+/** The error of a call that comes too late. */
+export function closedError(): PawlError<'closed'> {
+  return new PawlError('closed', 'the engine has been closed; create a new one', { operation: 'call' })
+}
+
+/** Lets everybody who is ready join the batch; costs a lone caller one turn of the event loop. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}
+
+async function commitSome(context: Base, waiting: Call[]): Promise<void> {
+  const attempt = { calls: 0 }
+  try {
+    const batch = await context.store.transact(() => planBatch(context, waiting, attempt))
+    waiting.splice(0, batch.settled.length)
+    settle(context, batch)
+  } catch (error) {
+    const failed = waiting.splice(0, attempt.calls || waiting.length)
+    if (failed.length > 1 && mayBeOneCalls(error)) await commitEachAlone(context, failed)
+    else for (const { reject } of failed) reject(error)
+  }
+}
+
+/** Whether an error may come from what one of the calls would write, and not from the storage itself. */
+function mayBeOneCalls(error: unknown): boolean {
+  return !isPawlError(error) || error.code === 'storage_failed'
+}
+
+async function commitEachAlone(context: Base, calls: readonly Call[]): Promise<void> {
+  for (const call of calls) await commitSome(context, [call])
+}
+
+function* planBatch(
+  context: Base,
+  waiting: readonly Call[],
+  attempt: { calls: number },
+): Plan<{ writes: Sealed['writes'] | null; result: Batch }> {
+  attempt.calls = 0
+  const end = performance.now() + BATCH_MS
+  const head = yield* ask({ ask: 'head' })
+  const layer = openLayer()
+  const settled: Settled[] = []
+  for (const call of waiting.slice(0, BATCH_CALLS)) {
+    settled.push(yield* planCall(context, layer, call))
+    attempt.calls = settled.length
+    if (performance.now() >= end) break
+  }
+  const writesNothing = layer.entries.length + layer.timers.length + layer.outcomes.length === 0
+  const sealed = writesNothing ? null : seal(layer, head, context.ids)
+  return { writes: sealed && sealed.writes, result: { settled, sealed, actions: layer.actions } }
+}
+
+/** Decides one call in a layer of its own: whatever goes wrong in it stays in it. */
+function* planCall(context: Base, below: Layer, call: Call): Plan<Settled> {
+  const layer = openLayer(below)
+  try {
+    const value = yield* call.plan(toRun(context, layer, call.caller))
+    absorb(layer)
+    return { call, value }
+  } catch (error) {
+    return { call, error }
+  }
+}
+
+/** Starts the run of a call, now. */
+export function toRun(context: Base, layer: Layer, caller: Caller): Run {
+  const time = context.clock.now().getTime()
+  const mint = (prefix: string) => context.ids.next(prefix, time)
+  return {
+    registry: context.registry,
+    layer,
+    time,
+    tenant: caller.tenant,
+    actor: caller.actor,
+    correlationId: caller.correlationId ?? mint('corr'),
+    causation: null,
+    depth: 0,
+    vault: context.keys,
+    mint,
+  }
+}
+
+function settle(context: Base, { settled, sealed, actions }: Batch): void {
+  const entries = sealed?.entries ?? new Map()
+  for (const outcome of settled) {
+    if ('error' in outcome) outcome.call.reject(outcome.error)
+    else outcome.call.resolve({ value: outcome.value, entries })
+  }
+  if (sealed !== null) {
+    for (const listener of context.listeners) listener(sealed.writes)
+  }
+  for (const action of actions) runAction(context, action)
+}
+
+/** Runs a user's action; nobody waits for it, so its failure goes to `onError`. */
+function runAction({ onError }: Base, action: () => unknown): void {
+  new Promise((resolve) => resolve(action())).catch(onError)
+}

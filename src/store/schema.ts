@@ -1,0 +1,110 @@
+/** Which tables are there? @module */
+
+import type { Generated } from 'kysely'
+
+/** The tables, as Kysely types them. Times are milliseconds since 1970, truth values 0 or 1, JSON is text. */
+export interface Tables {
+  readonly pawl_resources: ResourcesTable
+  readonly pawl_events: EventsTable
+  readonly pawl_timers: TimersTable
+  readonly pawl_references: ReferencesTable
+  readonly pawl_secrets: SecretsTable
+  readonly pawl_outcomes: OutcomesTable
+  readonly pawl_log: LogTable
+}
+
+/** One row per resource. */
+export interface ResourcesTable {
+  /** The order of creation, over all types and tenants. */
+  position: Generated<number>
+  id: string
+  tenant: string
+  type: string
+  status: string
+  version: number
+  final: number
+  value: string
+  history: string | null
+  context: string
+  machine: string
+  created_at: number
+  updated_at: number
+  status_since: number
+  head: Uint8Array | null
+}
+
+/** The log: one row per entry, public or internal. */
+export interface EventsTable {
+  /** The commit order, without holes. */
+  seq: number
+  id: string
+  tenant: string
+  type: string
+  internal: number
+  resource_id: string
+  resource_version: number
+  data: string
+  previous_status: string | null
+  previous_ms: number | null
+  command: string | null
+  change: string | null
+  cause: string
+  actor: string | null
+  correlation_id: string
+  causation_id: string | null
+  created_at: number
+  /** SHA-256 over the entry and the hash of the resource's entry before it. */
+  hash: Uint8Array
+}
+
+/** One row per future command. */
+export interface TimersTable {
+  /** The order in which timers were set. */
+  position: Generated<number>
+  resource_id: string
+  tenant: string
+  name: string | null
+  event: string
+  due_at: number
+  next_at: number
+  attempts: Generated<number>
+  last_error: string | null
+}
+
+/** One row per reference from one resource to another. */
+export interface ReferencesTable {
+  resource_id: string
+  field: string
+  /** The type of the resource that refers. */
+  type: string
+  target_id: string
+  /** Whether the resource that refers has not ended. */
+  live: number
+  /** The order in which the resource that refers was created. */
+  position: number
+}
+
+/** One row per secret of a resource. */
+export interface SecretsTable {
+  resource_id: string
+  name: string
+  envelope: Uint8Array
+}
+
+/** One row per idempotency key. */
+export interface OutcomesTable {
+  tenant: string
+  key: string
+  fingerprint: string
+  resource: string
+  changed: number
+  events: string
+  secrets: Uint8Array | null
+  created_at: number
+}
+
+/** One row: where the log ends. It shows when the log's tail has been cut off. */
+export interface LogTable {
+  id: number
+  head: number
+}

@@ -1,0 +1,117 @@
+/** How does SQLite answer a plan's questions? @module */
+
+import type { Database } from 'better-sqlite3'
+import type { Answers, Question } from '../../core/questions.ts'
+import type { OutcomeRow } from '../../core/rows.ts'
+import { resourceColumns, timerColumns, toResourceRow, toTimerRow } from './columns.ts'
+import { prepare, queries } from './statement.ts'
+
+/** Answers one question at a time, within the transaction that is open. */
+export type Answerer = (question: Question) => Answers[Question['ask']]
+
+/** Prepares the statements behind the questions. */
+export function createAnswerer(database: Database): Answerer {
+  const resource = resourceById(database)
+  const referrers = liveReferrers(database)
+  const timer = timerByPosition(database)
+  const timerNames = namesOfTimers(database)
+  const secrets = secretsOf(database)
+  const outcome = outcomeByKey(database)
+  const head = headOfLog(database)
+  return (question) => {
+    switch (question.ask) {
+      case 'resource': {
+        const row = resource.get(question)
+        return row && toResourceRow(row)
+      }
+      case 'referrers':
+        return referrers.all(question).map(({ resource_id }) => resource_id)
+      case 'timer': {
+        const row = timer.get(question)
+        return row && toTimerRow(row)
+      }
+      case 'timerNames':
+        return timerNames.all(question).flatMap(({ name }) => name ?? [])
+      case 'secrets':
+        return secrets.all(question).map((row) => ({ ...row, envelope: Buffer.from(row.envelope) }))
+      case 'outcome': {
+        const row = outcome.get(question)
+        return row && toOutcome(row)
+      }
+      case 'head':
+        return head.get({})?.head ?? 0
+    }
+  }
+}
+
+/** Prepares reading one resource by its id. */
+export function resourceById(database: Database) {
+  return prepare(database, (slot) =>
+    queries.selectFrom('pawl_resources').select(resourceColumns).where('id', '=', slot('id')),
+  )
+}
+
+function liveReferrers(database: Database) {
+  return prepare(database, (slot) =>
+    queries
+      .selectFrom('pawl_references')
+      .select('resource_id')
+      .where('target_id', '=', slot('targetId'))
+      .where('type', '=', slot('type'))
+      .where('field', '=', slot('field'))
+      .where('live', '=', 1)
+      .orderBy('position')
+      .limit(slot('limit')),
+  )
+}
+
+function timerByPosition(database: Database) {
+  return prepare(database, (slot) =>
+    queries.selectFrom('pawl_timers').select(timerColumns).where('position', '=', slot('position')),
+  )
+}
+
+function namesOfTimers(database: Database) {
+  return prepare(database, (slot) =>
+    queries.selectFrom('pawl_timers').select('name').where('resource_id', '=', slot('resourceId')),
+  )
+}
+
+function secretsOf(database: Database) {
+  return prepare(database, (slot) =>
+    queries
+      .selectFrom('pawl_secrets')
+      .select(['resource_id as resourceId', 'name', 'envelope'])
+      .where('resource_id', '=', slot('resourceId')),
+  )
+}
+
+function outcomeByKey(database: Database) {
+  return prepare(database, (slot) =>
+    queries
+      .selectFrom('pawl_outcomes')
+      .select(['tenant', 'key', 'fingerprint', 'resource', 'changed', 'events', 'secrets'])
+      .select('created_at as createdAt')
+      .where('tenant', '=', slot('tenant'))
+      .where('key', '=', slot('key')),
+  )
+}
+
+function headOfLog(database: Database) {
+  return prepare(database, () => queries.selectFrom('pawl_log').select('head').where('id', '=', 1))
+}
+
+type StoredOutcome = Omit<OutcomeRow, 'changed' | 'events' | 'secrets'> & {
+  readonly changed: number
+  readonly events: string
+  readonly secrets: Uint8Array | null
+}
+
+function toOutcome(row: StoredOutcome): OutcomeRow {
+  return {
+    ...row,
+    changed: row.changed === 1,
+    events: JSON.parse(row.events),
+    secrets: row.secrets && Buffer.from(row.secrets),
+  }
+}

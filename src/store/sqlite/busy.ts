@@ -1,0 +1,21 @@
+/** What happens while another connection holds the database? @module */
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isBusy, storageError } from './failures.ts'
+
+// Waits double from 1 ms to this, each with jitter, so that processes do not march in step.
+const LONGEST_WAIT_MS = 50
+
+/** Repeats an attempt until the database is free for it. Throws `storage_busy` once `timeout` milliseconds have passed. */
+export async function untilFree<T>(operation: string, timeout: number, attempt: () => T | Promise<T>): Promise<T> {
+  const end = performance.now() + timeout
+  for (let wait = 1; ; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {
+    try {
+      return await attempt()
+    } catch (error) {
+      if (!isBusy(error) && !isBusy((error as Error).cause)) throw error
+      if (performance.now() >= end) throw storageError(operation, error)
+      await sleep(wait * (0.5 + Math.random()))
+    }
+  }
+}

@@ -1,0 +1,75 @@
+/** Under which names do columns become fields? The one place where snake case turns into camel case. @module */
+
+import type { ResourceRow, SealedEntry, TimerRow } from '../../core/rows.ts'
+import type { Placed } from '../store.ts'
+
+/** The columns of a resource. */
+export const resourceColumns = [
+  'position',
+  'id',
+  'tenant',
+  'type',
+  'status',
+  'version',
+  'final',
+  'value',
+  'history',
+  'context',
+  'machine',
+  'created_at as createdAt',
+  'updated_at as updatedAt',
+  'status_since as statusSince',
+  'head',
+] as const
+
+/** The columns of an entry of the log. */
+export const entryColumns = [
+  'seq',
+  'id',
+  'tenant',
+  'type',
+  'internal',
+  'resource_id as resourceId',
+  'resource_version as resourceVersion',
+  'data',
+  'previous_status as previousStatus',
+  'previous_ms as previousMs',
+  'command',
+  'change',
+  'cause',
+  'actor',
+  'correlation_id as correlationId',
+  'causation_id as causationId',
+  'created_at as createdAt',
+  'hash',
+] as const
+
+/** The columns of a timer. */
+export const timerColumns = [
+  'position',
+  'resource_id as resourceId',
+  'tenant',
+  'name',
+  'event',
+  'due_at as dueAt',
+  'next_at as nextAt',
+  'attempts',
+  'last_error as lastError',
+] as const
+
+/** Gives a resource as SQLite returns it the types of a row. */
+export function toResourceRow(columns: unknown): Placed<ResourceRow> {
+  const row = columns as Placed<ResourceRow>
+  return { ...row, final: Boolean(row.final) }
+}
+
+/** Gives an entry as SQLite returns it the types of a row. */
+export function toEntryRow(columns: unknown): SealedEntry {
+  const row = columns as SealedEntry
+  return { ...row, internal: Boolean(row.internal) }
+}
+
+/** Gives a timer as SQLite returns it the types of a row. */
+export function toTimerRow(columns: unknown): TimerRow {
+  return columns as TimerRow
+}

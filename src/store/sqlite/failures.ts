@@ -1,0 +1,46 @@
+/** What do SQLite's errors mean to a caller? @module */
+
+import { type ErrorCode, isPawlError, PawlError } from '../../errors.ts'
+
+type StorageCode = Extract<ErrorCode, `storage_${string}`>
+
+const ADVICE: Readonly<Record<StorageCode, string>> = {
+  storage_busy: 'the database stayed locked by another connection; try again',
+  storage_full: 'the disk or the database is full; make room and try again',
+  storage_failed: 'the database could not be read or written',
+  storage_corrupt: 'the file is damaged or is no SQLite database; restore a backup',
+}
+
+/** SQLite's name of an error, such as `SQLITE_BUSY`; undefined for what is none. */
+export function sqliteCode(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined
+  return error.code.startsWith('SQLITE_') ? error.code : undefined
+}
+
+/** Whether another connection holds the lock. */
+export function isBusy(error: unknown): boolean {
+  const code = sqliteCode(error)
+  return code !== undefined && (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED'))
+}
+
+/** Turns what SQLite throws into an error of the storage; leaves anything else as it is. */
+export function storageError(operation: string, cause: unknown): unknown {
+  const found = sqliteCode(cause)
+  if (found === undefined || isPawlError(cause)) return cause
+  const code = codeFor(found)
+  return new PawlError(code, `${operation}: ${ADVICE[code]} (${found})`, { operation }, { cause })
+}
+
+/** The error for a commit that may or may not have happened. */
+export function indeterminate(cause: unknown): PawlError<'indeterminate'> {
+  const operation = 'commit'
+  const message = 'the commit failed and may have happened all the same; retry with the same idempotency key'
+  return new PawlError('indeterminate', message, { operation }, { cause })
+}
+
+function codeFor(code: string): StorageCode {
+  if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED')) return 'storage_busy'
+  if (code.startsWith('SQLITE_FULL')) return 'storage_full'
+  if (code.startsWith('SQLITE_CORRUPT') || code.startsWith('SQLITE_NOTADB')) return 'storage_corrupt'
+  return 'storage_failed'
+}

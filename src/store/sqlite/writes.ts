@@ -1,0 +1,222 @@
+/** How does SQLite write what a transaction comes to? @module */
+
+import type { Database } from 'better-sqlite3'
+import type { ResourceRow, SecretChange, TimerChange } from '../../core/rows.ts'
+import type { Writes } from '../store.ts'
+import { prepare, queries } from './statement.ts'
+
+/** Writes everything, in an order that satisfies the foreign keys. */
+export type Writer = (writes: Writes) => void
+
+/** Prepares the statements that write. */
+export function createWriter(database: Database): Writer {
+  const insertResource = insertingResource(database)
+  const updateResource = updatingResource(database)
+  const insertEntry = insertingEntry(database)
+  const moveHead = movingHead(database)
+  const writeTimer = timerWriter(database)
+  const writeSecret = secretWriter(database)
+  const writeReference = referenceWriter(database)
+  const endReferences = endingReferences(database)
+  const insertOutcome = insertingOutcome(database)
+  const update = (row: ResourceRow): void => {
+    if (updateResource.run(bound(row)) !== 1) throw new Error(`resource ${row.id} is not at the version before ${row.version}`)
+    if (row.final) endReferences.run({ id: row.id })
+  }
+  return (writes) => {
+    for (const row of writes.created) insertResource.run(bound(row))
+    for (const row of writes.changed) update(row)
+    for (const entry of writes.entries) insertEntry.run({ ...entry, internal: Number(entry.internal) })
+    const last = writes.entries.at(-1)
+    if (last !== undefined) moveHead.run({ head: last.seq })
+    for (const change of writes.timers) writeTimer(change)
+    for (const change of writes.secrets) writeSecret(change)
+    for (const reference of writes.references) writeReference(reference)
+    for (const row of writes.outcomes) {
+      insertOutcome.run({ ...row, changed: Number(row.changed), events: JSON.stringify(row.events) })
+    }
+  }
+}
+
+function bound(row: ResourceRow) {
+  return { ...row, final: Number(row.final) }
+}
+
+function insertingResource(database: Database) {
+  return prepare(database, (slot) =>
+    queries.insertInto('pawl_resources').values({
+      id: slot('id'),
+      tenant: slot('tenant'),
+      type: slot('type'),
+      status: slot('status'),
+      version: slot('version'),
+      final: slot('final'),
+      value: slot('value'),
+      history: slot('history'),
+      context: slot('context'),
+      machine: slot('machine'),
+      created_at: slot('createdAt'),
+      updated_at: slot('updatedAt'),
+      status_since: slot('statusSince'),
+      head: slot('head'),
+    }),
+  )
+}
+
+function updatingResource(database: Database) {
+  return prepare(database, (slot) =>
+    queries
+      .updateTable('pawl_resources')
+      .set({
+        status: slot('status'),
+        version: slot('version'),
+        final: slot('final'),
+        value: slot('value'),
+        history: slot('history'),
+        context: slot('context'),
+        machine: slot('machine'),
+        updated_at: slot('updatedAt'),
+        status_since: slot('statusSince'),
+        head: slot('head'),
+      })
+      .where('id', '=', slot('id'))
+      .where('version', '<', slot('version')),
+  )
+}
+
+function insertingEntry(database: Database) {
+  return prepare(database, (slot) =>
+    queries.insertInto('pawl_events').values({
+      seq: slot('seq'),
+      id: slot('id'),
+      tenant: slot('tenant'),
+      type: slot('type'),
+      internal: slot('internal'),
+      resource_id: slot('resourceId'),
+      resource_version: slot('resourceVersion'),
+      data: slot('data'),
+      previous_status: slot('previousStatus'),
+      previous_ms: slot('previousMs'),
+      command: slot('command'),
+      change: slot('change'),
+      cause: slot('cause'),
+      actor: slot('actor'),
+      correlation_id: slot('correlationId'),
+      causation_id: slot('causationId'),
+      created_at: slot('createdAt'),
+      hash: slot('hash'),
+    }),
+  )
+}
+
+function movingHead(database: Database) {
+  return prepare(database, (slot) => queries.updateTable('pawl_log').set({ head: slot('head') }))
+}
+
+function timerWriter(database: Database): (change: TimerChange) => void {
+  const orphan = prepare(database, (slot) =>
+    queries.updateTable('pawl_timers').set({ name: null }).where('resource_id', '=', slot('resourceId')).where('name', '=', slot('name')),
+  )
+  const insert = prepare(database, (slot) =>
+    queries.insertInto('pawl_timers').values({
+      resource_id: slot('resourceId'),
+      tenant: slot('tenant'),
+      name: slot('name'),
+      event: slot('event'),
+      due_at: slot('dueAt'),
+      next_at: slot('dueAt'),
+    }),
+  )
+  const cancel = prepare(database, (slot) =>
+    queries.deleteFrom('pawl_timers').where('resource_id', '=', slot('resourceId')).where('name', '=', slot('name')),
+  )
+  const clear = prepare(database, (slot) => queries.deleteFrom('pawl_timers').where('resource_id', '=', slot('resourceId')))
+  const remove = prepare(database, (slot) => queries.deleteFrom('pawl_timers').where('position', '=', slot('position')))
+  return (change) => {
+    switch (change.change) {
+      case 'set': {
+        const { resourceId, name } = change.timer
+        // As in XState, an id that is used again names the new timer; the old one goes on without.
+        if (name !== null) orphan.run({ resourceId, name })
+        insert.run({ ...change.timer })
+        return
+      }
+      case 'cancel':
+        cancel.run(change)
+        return
+      case 'clear':
+        clear.run(change)
+        return
+      case 'fired':
+        remove.run(change)
+        return
+    }
+  }
+}
+
+function secretWriter(database: Database): (change: SecretChange) => void {
+  const set = prepare(database, (slot) =>
+    queries
+      .insertInto('pawl_secrets')
+      .values({ resource_id: slot('resourceId'), name: slot('name'), envelope: slot('envelope') })
+      .onConflict((conflict) => conflict.columns(['resource_id', 'name']).doUpdateSet({ envelope: slot('envelope') })),
+  )
+  const erase = prepare(database, (slot) =>
+    queries.deleteFrom('pawl_secrets').where('resource_id', '=', slot('resourceId')).where('name', '=', slot('name')),
+  )
+  const eraseAll = prepare(database, (slot) => queries.deleteFrom('pawl_secrets').where('resource_id', '=', slot('resourceId')))
+  return (change) => {
+    if (change.change === 'set') set.run({ ...change.secret })
+    else if (change.name === null) eraseAll.run(change)
+    else erase.run(change)
+  }
+}
+
+function referenceWriter(database: Database): (reference: Writes['references'][number]) => void {
+  const set = prepare(database, (slot) =>
+    queries
+      .insertInto('pawl_references')
+      .columns(['resource_id', 'field', 'type', 'target_id', 'live', 'position'])
+      .expression((from) =>
+        from
+          .selectFrom('pawl_resources')
+          .select(({ val, eb }) => [
+            'id',
+            val(slot('field')).as('field'),
+            'type',
+            val(slot('targetId')).as('target_id'),
+            eb(val(1), '-', eb.ref('final')).as('live'),
+            'position',
+          ])
+          .where('id', '=', slot('resourceId')),
+      ),
+  )
+  const unset = prepare(database, (slot) =>
+    queries.deleteFrom('pawl_references').where('resource_id', '=', slot('resourceId')).where('field', '=', slot('field')),
+  )
+  return (reference) => {
+    unset.run(reference)
+    if (reference.targetId !== null) set.run(reference)
+  }
+}
+
+function endingReferences(database: Database) {
+  return prepare(database, (slot) => queries.updateTable('pawl_references').set({ live: 0 }).where('resource_id', '=', slot('id')))
+}
+
+function insertingOutcome(database: Database) {
+  return prepare(database, (slot) =>
+    queries
+      .replaceInto('pawl_outcomes')
+      .values({
+        tenant: slot('tenant'),
+        key: slot('key'),
+        fingerprint: slot('fingerprint'),
+        resource: slot('resource'),
+        changed: slot('changed'),
+        events: slot('events'),
+        secrets: slot('secrets'),
+        created_at: slot('createdAt'),
+      }),
+  )
+}

@@ -1,0 +1,177 @@
+import { onTestFinished } from 'vitest'
+import { createTestEngine } from '../../src/testing.ts'
+
+/** A resource as it comes out of the engine, its own fields untyped. */
+export interface AnyResource {
+  readonly id: string
+  readonly object: string
+  readonly status: string
+  readonly version: number
+  readonly created_at: string
+  readonly updated_at: string
+  readonly [field: string]: unknown
+}
+
+export interface AnyEvent {
+  readonly id: string
+  readonly object: string
+  readonly type: string
+  readonly data: Readonly<Record<string, unknown>>
+  readonly created_at: string
+  readonly seq: number
+  readonly resource_id: string
+  readonly resource_version: number
+  readonly tenant: string
+  readonly internal: boolean
+  readonly cause: {
+    readonly command: unknown
+    readonly actor: unknown
+    readonly correlation_id: string
+    readonly causation_id: string | null
+  }
+}
+
+export interface HistoryEntry extends AnyEvent {
+  readonly status: string
+  readonly previous_status: string | null
+  readonly time_in_previous_ms: number | null
+}
+
+export interface AnyOutcome {
+  readonly resource: AnyResource
+  readonly events: readonly AnyEvent[]
+  readonly changed: boolean
+  readonly replayed: boolean
+  readonly secrets?: Readonly<Record<string, string>>
+}
+
+export interface Explanation {
+  readonly accepted: boolean
+  readonly reason?: string
+  readonly message?: string
+  readonly blockers?: readonly Blocker[]
+}
+
+export interface Blocker {
+  readonly code: string
+  readonly message: string
+  readonly resource_id?: string
+}
+
+export interface Page<T> extends AsyncIterable<T> {
+  readonly data: readonly T[]
+  readonly has_more: boolean
+  readonly next_cursor: string | null
+}
+
+export type Attempt =
+  | ({ readonly ok: true } & AnyOutcome)
+  | { readonly ok: false; readonly error: Error & { readonly code: string } }
+
+export interface Command {
+  readonly type: string
+  readonly [field: string]: unknown
+}
+
+type Options = Readonly<Record<string, unknown>>
+type Awaitable<T> = PromiseLike<T>
+
+/** What `engine.<property>` offers, with the types of the machine left out. */
+export interface AnyHandle {
+  create(input: unknown, options?: Options): Promise<AnyOutcome>
+  send(id: string, command: Command, options?: Options): Promise<AnyOutcome>
+  trySend(id: string, command: Command, options?: Options): Promise<Attempt>
+  get(id: string): Promise<AnyResource>
+  find(id: string): Promise<AnyResource | undefined>
+  list(filter?: Options): Awaitable<Page<AnyResource>>
+  accepts(id: string): Promise<readonly string[]>
+  explain(id: string, command: Command): Promise<Explanation>
+  history(id: string, filter?: Options): Awaitable<Page<HistoryEntry>>
+}
+
+export interface AnyTimer {
+  readonly resource_id: string
+  readonly due_at: string
+}
+
+export interface AnyEngine {
+  readonly events: {
+    list(filter?: Options): Awaitable<Page<AnyEvent>>
+    get(id: string): Promise<AnyEvent>
+    subscribe(filter?: Options): AsyncIterable<AnyEvent>
+  }
+  readonly timers: { list(filter?: Options): Awaitable<Page<AnyTimer>> }
+  tenant(id: string): AnyEngine
+  tick(): Promise<unknown>
+  start(): Promise<unknown>
+  stop(): Promise<unknown>
+  verify(): Promise<{ readonly ok: boolean; readonly differences: readonly unknown[] }>
+  close(): Promise<void>
+}
+
+export interface TestClock {
+  advance(duration: string | number): Promise<unknown>
+  now(): Date
+}
+
+export interface AnyTestEngine extends AnyEngine {
+  readonly clock: TestClock
+}
+
+/** The instant at which every test begins, so that failures read alike. */
+export const START = new Date('2026-01-01T00:00:00.000Z')
+
+/** Opens an engine with a fake clock; the caller closes it. */
+export async function openEngine(options: Options = {}): Promise<AnyTestEngine> {
+  const all = { now: START, seed: 1, ...options }
+  const engine: unknown = await createTestEngine(all as Parameters<typeof createTestEngine>[0])
+  return engine as AnyTestEngine
+}
+
+/** Opens an engine with a fake clock that closes with the test. */
+export async function setupEngine(options: Options = {}): Promise<AnyTestEngine> {
+  const engine = await openEngine(options)
+  onTestFinished(() => engine.close())
+  return engine
+}
+
+/** Closes the engine and opens its file again, the clock going on. */
+export async function reopen(engine: AnyTestEngine, options: Options): Promise<AnyTestEngine> {
+  const now = engine.clock.now()
+  await engine.close()
+  return openEngine({ ...options, now })
+}
+
+/** The handle of one resource type, by its property on the engine. */
+export function handleOf(engine: AnyEngine, property: string): AnyHandle {
+  const handle = (engine as unknown as Readonly<Record<string, AnyHandle | undefined>>)[property]
+  if (handle === undefined) throw new Error(`the engine has no property ${property}`)
+  return handle
+}
+
+/** Every entry of the log in order, internal ones included. */
+export async function fullLog(engine: AnyEngine, filter: Options = {}): Promise<AnyEvent[]> {
+  return collect(await engine.events.list({ order: 'asc', limit: 1000, internal: true, ...filter }))
+}
+
+/** Every public event in order. */
+export async function publicLog(engine: AnyEngine, filter: Options = {}): Promise<AnyEvent[]> {
+  return collect(await engine.events.list({ order: 'asc', limit: 1000, ...filter }))
+}
+
+/** Every pending timer. */
+export async function allTimers(engine: AnyEngine): Promise<AnyTimer[]> {
+  return collect(await engine.timers.list({ limit: 1000 }))
+}
+
+/** All items of a page and of those after it. */
+export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = []
+  for await (const item of items) all.push(item)
+  return all
+}
+
+/** The types of some events, in their order. */
+export function typesOf(events: readonly { readonly type: string }[]): string[] {
+  return events.map((event) => event.type)
+}

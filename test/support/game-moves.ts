@@ -1,0 +1,98 @@
+import fc from 'fast-check'
+import type { ModelCommand } from './model.ts'
+
+/** A move names things by how recent they are, so that any sequence of moves makes sense. */
+export type GameMove =
+  | {
+      readonly do: 'create'
+      readonly type: string
+      readonly picks: readonly [number, number, number, number]
+    }
+  | {
+      readonly do: 'send'
+      readonly type: string
+      readonly pick: number
+      readonly command: ModelCommand
+    }
+  | { readonly do: 'advance'; readonly ms: number }
+  | { readonly do: 'restart' }
+
+const SECOND = 1000
+const MINUTE = 60 * SECOND
+
+const interaction = {
+  type: 'mfa',
+  message: 'Enter the code',
+  fields: [{ name: 'code', type: 'text', label: 'Code' }],
+}
+
+const login = { username: 'ada', password: 'a password' }
+
+function plain(...types: string[]): ModelCommand[] {
+  return types.map((type) => ({ type }))
+}
+
+const runCommands: readonly ModelCommand[] = [
+  ...plain('start', 'start', 'start', 'login_succeeded', 'login_rejected', 'request_review'),
+  ...plain('approve', 'reject', 'complete', 'complete', 'cancel', 'confirm_cancel'),
+  { type: 'require_interaction', interaction } as ModelCommand,
+  { type: 'submit_interaction', input: { code: '123456' } },
+  { type: 'submit_interaction', input: {} },
+  { type: 'complete', result: 'unknown' },
+  { type: 'fail', errors: [{ code: 'broken', message: 'it broke' } as { code: string }] },
+]
+
+const COMMANDS: Readonly<Record<string, readonly ModelCommand[]>> = {
+  agent: [{ type: 'update', name: 'B' } as ModelCommand, { type: 'delete' }],
+  source: [{ type: 'update', name: 'B' } as ModelCommand, { type: 'delete' }],
+  task: [
+    ...plain('promote', 'demote', 'reset', 'delete'),
+    { type: 'update', settings: { timeout_seconds: 60 } },
+    { type: 'update', settings: { timeout_seconds: 900 } },
+  ],
+  credential: [
+    ...plain('verify', 'verify', 'reject', 'delete'),
+    { type: 'update', external_id: 'user-1' },
+    { type: 'update', external_id: 'user-2' },
+    { type: 'update', auth_credentials: login },
+  ],
+  session: [
+    ...plain('start', 'start', 'start', 'end', 'complete'),
+    { type: 'fail', error: { code: 'crashed', message: 'it died' } as { code: string } },
+  ],
+  task_run: runCommands,
+}
+
+function sending(type: string): fc.Arbitrary<GameMove> {
+  return fc.record({
+    do: fc.constant('send' as const),
+    type: fc.constant(type),
+    pick: fc.nat(3),
+    command: fc.constantFrom(...(COMMANDS[type] ?? [])),
+  })
+}
+
+const creating: fc.Arbitrary<GameMove> = fc.record({
+  do: fc.constant('create' as const),
+  type: fc.constantFrom(
+    ...['agent', 'source', 'task', 'credential', 'session'],
+    ...Array<string>(6).fill('task_run'),
+  ),
+  picks: fc.tuple(fc.nat(3), fc.nat(3), fc.nat(3), fc.nat(3)),
+})
+
+const waiting: fc.Arbitrary<GameMove> = fc.record({
+  do: fc.constant('advance' as const),
+  ms: fc.constantFrom(0, 1, 30 * SECOND, MINUTE, 4 * MINUTE, 5 * MINUTE, 10 * MINUTE),
+})
+
+export const moveArbitrary: fc.Arbitrary<GameMove> = fc.oneof(
+  { weight: 12, arbitrary: sending('task_run') },
+  { weight: 5, arbitrary: sending('session') },
+  { weight: 2, arbitrary: sending('credential') },
+  { weight: 1, arbitrary: sending('task') },
+  { weight: 1, arbitrary: fc.oneof(sending('agent'), sending('source')) },
+  { weight: 5, arbitrary: creating },
+  { weight: 3, arbitrary: waiting },
+  { weight: 1, arbitrary: fc.constant({ do: 'restart' as const }) },
+)

@@ -1,0 +1,192 @@
+import { expect } from 'vitest'
+import {
+  type AnyOutcome,
+  type AnyResource,
+  type AnyTestEngine,
+  type Attempt,
+  type Command,
+  handleOf,
+  openEngine,
+  publicLog,
+  reopen,
+} from './engine.ts'
+import { viewOf } from './errors.ts'
+import type { GameMove } from './game-moves.ts'
+import { lifecycleOf } from './lifecycles.ts'
+import {
+  createModel,
+  createThing,
+  type Model,
+  passTime,
+  sendTo,
+  type Thing,
+  thing,
+  thingsOf,
+  type Verdict,
+} from './model.ts'
+
+interface Game {
+  engine: AnyTestEngine
+  readonly options: Readonly<Record<string, unknown>>
+  readonly model: Model
+  /** The id in the engine of each thing of the model. */
+  readonly ids: Map<string, string>
+  seen: number
+}
+
+const OPENING: readonly GameMove[] = ['agent', 'source', 'source', 'task', 'task']
+  .concat(['credential', 'credential', 'session', 'task_run'])
+  .map((type) => ({ do: 'create', type, picks: [0, 0, 0, 0] }))
+
+/** Plays moves on the engine and on the model, comparing all that they show after each. */
+export async function playGame(database: string, moves: readonly GameMove[]): Promise<void> {
+  const options = { database, durability: 'relaxed' }
+  const engine = await openEngine(options)
+  const game: Game = { engine, options, model: createModel(), ids: new Map(), seen: 0 }
+  try {
+    for (const [index, move] of [...OPENING, ...moves].entries()) {
+      await play(game, move, `move ${index - OPENING.length}: ${JSON.stringify(move)}`)
+    }
+    expect(await game.engine.verify()).toMatchObject({ ok: true })
+  } finally {
+    await game.engine.close()
+  }
+}
+
+async function play(game: Game, move: GameMove, label: string): Promise<void> {
+  if (move.do === 'restart') {
+    game.engine = await reopen(game.engine, game.options)
+  } else if (move.do === 'advance') {
+    await game.engine.clock.advance(move.ms)
+    passTime(game.model, move.ms)
+  } else if (move.do === 'create') {
+    await create(game, move, label)
+  } else {
+    await send(game, move, label)
+  }
+  await compare(game, label)
+}
+
+function pick(game: Game, type: string, index: number): Thing {
+  const things = thingsOf(game.model, type)
+  const found = things.at(-1 - (index % things.length))
+  if (found === undefined) throw new Error(`the game has no ${type}`)
+  return found
+}
+
+function idOf(game: Game, key: string): string {
+  const id = game.ids.get(key)
+  if (id === undefined) throw new Error(`the engine has no ${key}`)
+  return id
+}
+
+/** What a new thing refers to: for a run, by the last pick, a login, a source or both. */
+function refsFor(game: Game, type: string, picks: readonly number[]): Thing['refs'] {
+  const [a = 0, b = 0, c = 0, d = 0] = picks
+  if (type === 'task') return { agent: pick(game, 'agent', a).key }
+  if (type === 'credential') return { source: pick(game, 'source', a).key }
+  if (type !== 'task_run') return {}
+  return {
+    task: pick(game, 'task', a).key,
+    credential: d === 1 ? null : pick(game, 'credential', b).key,
+    source: d === 1 || d === 2 ? pick(game, 'source', b).key : null,
+    session: c === 0 ? null : pick(game, 'session', c - 1).key,
+  }
+}
+
+const INPUTS: Readonly<Record<string, object>> = {
+  agent: { name: 'A' },
+  source: { type: 'website', website: { url: 'https://s.example' } },
+  task: { name: 'T' },
+  credential: {
+    auth_method: 'username_password',
+    auth_credentials: { username: 'ada', password: 'pw' },
+  },
+}
+
+type Create = Extract<GameMove, { do: 'create' }>
+type Send = Extract<GameMove, { do: 'send' }>
+
+async function create(game: Game, { type, picks }: Create, label: string): Promise<void> {
+  const refs = refsFor(game, type, picks)
+  const given = Object.entries(refs).filter(([, key]) => key !== null)
+  const ids = given.map(([name, key]) => [`${name}_id`, idOf(game, key ?? '')])
+  const input = { ...INPUTS[type], ...Object.fromEntries(ids) }
+  const handle = handleOf(game.engine, lifecycleOf(type).property)
+
+  const answer = await attempt(() => handle.create(input))
+  const verdict = createThing(game.model, type, refs)
+
+  judge(answer, verdict, label)
+  if (!answer.ok || !verdict.ok) return
+  game.ids.set(verdict.key, answer.resource.id)
+  if (type !== 'task_run') return
+  const { session } = thing(game.model, verdict.key).refs
+  game.ids.set(session ?? '', String(answer.resource.session_id))
+}
+
+async function send(game: Game, move: Send, label: string): Promise<void> {
+  const target = pick(game, move.type, move.pick)
+  if (isOpen(game, target, move)) return
+  const handle = handleOf(game.engine, lifecycleOf(move.type).property)
+  const command = move.command as unknown as Command
+
+  const answer = await attempt(() => handle.send(idOf(game, target.key), command))
+  const verdict = sendTo(game.model, target.key, move.command)
+
+  judge(answer, verdict, label)
+}
+
+/**
+ * What the tables leave open: a second login of a run whose credential has changed since, and
+ * whether the same password again is a change of data.
+ */
+function isOpen(game: Game, target: Thing, { command }: Send): boolean {
+  if (command.auth_credentials !== undefined) return target.status === 'unverified'
+  if (command.type !== 'login_succeeded' || !target.authenticated) return false
+  return thing(game.model, target.refs.credential).status === 'unverified'
+}
+
+async function attempt(call: () => Promise<AnyOutcome>): Promise<Attempt> {
+  try {
+    return { ok: true, ...(await call()) }
+  } catch (error) {
+    return { ok: false, error: error as Error & { code: string } }
+  }
+}
+
+function judge(answer: Attempt, verdict: Verdict, label: string): void {
+  const actual = answer.ok ? { changed: answer.changed } : viewOf(answer.error)
+  const { ok, ...expected } = verdict
+  const { key, ...rest } = expected as Record<string, unknown>
+  expect(actual, `${label} (${ok ? `legal, ${key}` : 'refused'})`).toMatchObject(rest)
+}
+
+async function compare(game: Game, label: string): Promise<void> {
+  const log = await publicLog(game.engine)
+  const happened = log.slice(game.seen).map(({ type, resource_id }) => [type, resource_id])
+  const expected = game.model.events.map(({ type, key }) => [type, idOf(game, key)])
+  game.seen = log.length
+  game.model.events = []
+  expect(happened, `${label}: events`).toEqual(expected)
+
+  for (const each of game.model.things.values()) {
+    const handle = handleOf(game.engine, lifecycleOf(each.type).property)
+    const resource = await handle.get(idOf(game, each.key))
+    expect(resource, `${label}: ${each.key}`).toMatchObject(shownBy(game, each, resource))
+  }
+}
+
+/** What the resource of a thing has to show. */
+function shownBy(game: Game, each: Thing, resource: AnyResource): object {
+  const { status, version, runtime_ms, result, errors } = each
+  const common = { id: resource.id, status, version }
+  if (each.type === 'task_run') return { ...common, runtime_ms, result, errors }
+  if (each.type !== 'session') return common
+  if (status === 'failed') return { ...common, runtime_ms, error: errors[0] }
+  const task_runs = each.runs.map((key) => {
+    const executing = thing(game.model, key).status !== 'queued'
+    return { id: idOf(game, key), executing }
+  })
+  return { ...common, runtime_ms, task_runs, error: null }
+}

@@ -1,0 +1,31 @@
+import { availableParallelism } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+const source = (path: string) => fileURLToPath(new URL(path, import.meta.url))
+
+export default defineConfig({
+  resolve: {
+    // Like `paths` in tsconfig.json: tests and examples import what users import, from the sources.
+    alias: [
+      { find: /^pawl$/, replacement: source('src/index.ts') },
+      { find: /^pawl\/machines$/, replacement: source('machines/index.ts') },
+      { find: /^pawl\/testing$/, replacement: source('src/testing.ts') },
+    ],
+  },
+  test: {
+    include: ['test/**/*.test.ts'],
+    typecheck: {
+      enabled: true,
+      checker: 'tsc',
+      include: ['test/**/*.test-d.ts'],
+      tsconfig: 'tsconfig.json',
+    },
+    // Processes, not threads: the tests open native database handles and kill children.
+    pool: 'forks',
+    // By default vitest leaves one core free, which is half of a small machine.
+    maxWorkers: availableParallelism(),
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+  },
+})
