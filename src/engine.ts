@@ -7,16 +7,17 @@ import { type Clock, systemClock } from './clock.ts'
 import type { Base, Context } from './context.ts'
 import type { JsonLimits } from './core/json.ts'
 import type { Kind } from './core/kind.ts'
+import { ask } from './core/questions.ts'
 import { createRegistry } from './core/registry.ts'
 import { type Duration, toMilliseconds } from './duration.ts'
 import { type Issue, machineInvalid, refuseIssues } from './errors.ts'
 import type { Definitions, Engine, EventsHandle, Lifecycle, ResourceHandle, Scope, TimersHandle } from './handles.ts'
-import { createIds, type Ids } from './ids.ts'
+import { createIds } from './ids.ts'
 import { getEvent, listEvents, type Reader } from './log/events.ts'
 import { historyOf } from './log/history.ts'
 import { acceptsOf, findResource, getResource, listResources } from './log/resources.ts'
 import { createResource, explainCommand, sendCommand, trySendCommand } from './runtime/commands.ts'
-import { createKeys } from './runtime/keys.ts'
+import { createKeys, parseKeys } from './runtime/keys.ts'
 import { idIssues, unknownKeys } from './runtime/options.ts'
 import { createTimerLoop, fireDue, listTimers } from './runtime/timers.ts'
 import { closedError, createWriter } from './runtime/writer.ts'
@@ -45,7 +46,8 @@ export interface EngineOptions<D extends Definitions = AgentPlatform> {
 /** Where time and randomness come from. */
 export interface Sources {
   readonly clock: Clock
-  readonly ids: Ids
+  /** For reproducible ids. */
+  readonly seed?: number | undefined
 }
 
 const OPTIONS = ['database', 'resources', 'encryptionKeys', 'durability', 'busyTimeout', 'limits', 'onError']
@@ -66,30 +68,31 @@ const DEFAULT_LIMITS: JsonLimits = { bytes: 256 * 1024, depth: 64 }
 export async function createEngine<const D extends Definitions = AgentPlatform>(
   options: EngineOptions<D>,
 ): Promise<Engine<D>> {
-  return (await openEngine(options, { clock: systemClock, ids: createIds() })).engine
+  return (await openEngine(options, { clock: systemClock })).engine
 }
 
 /** Opens an engine with given sources of time and randomness; gives its context as well. */
 export async function openEngine<D extends Definitions>(
   options: EngineOptions<D>,
-  { clock, ids }: Sources,
+  { clock, seed }: Sources,
 ): Promise<{ readonly engine: Engine<D>; readonly context: Context }> {
   refuseIssues('the options of createEngine', optionIssues(options))
   // Without definitions of its own, D is that of the agent platform.
   const definitions: Definitions = options.resources ?? agentPlatform()
-  const keys = createKeys(options.encryptionKeys ?? [], ids)
   const registry = createRegistry(definitions, digest)
+  const secrets = parseKeys(options.encryptionKeys ?? [])
   const store = await openSqliteStore({
     database: options.database,
     durability: options.durability ?? 'full',
     busyTimeout: toMilliseconds(options.busyTimeout ?? '30s', 'busyTimeout'),
   })
+  const ids = createIds(seed, await store.read(() => ask({ ask: 'head' })))
   const base: Base = {
     registry,
     store: closable(store),
     clock,
     ids,
-    keys,
+    keys: createKeys(secrets, ids),
     limits: { ...DEFAULT_LIMITS, ...options.limits },
     listeners: new Set(),
     onError: options.onError ?? (() => {}),

@@ -20,9 +20,12 @@ const TIME_DIGITS = 8
 // 14 digits of base 62 carry 83 bits: a collision within one millisecond is out of reach.
 const RANDOM_DIGITS = 14
 
-/** Ids from the operating system's randomness, or reproducible ones from a seed (for tests only). */
-export function createIds(seed?: number): Ids {
-  const bytes = seed === undefined ? randomBytes : seededBytes(seed)
+/**
+ * Ids from the operating system's randomness or, for tests only, reproducible ones from a seed.
+ * `start` tells one run with a seed from the next: on the same database they may not repeat ids.
+ */
+export function createIds(seed?: number, start = 0): Ids {
+  const bytes = seed === undefined ? randomBytes : seededBytes(seed, start)
   const random =
     seed === undefined
       ? customAlphabet(ALPHABET, RANDOM_DIGITS)
@@ -52,8 +55,8 @@ function timeDigits(): (milliseconds: number) => string {
 }
 
 /** Marsaglia's xorshift32: short, and good enough where only repeatability counts. */
-function seededBytes(seed: number): (length: number) => Buffer {
-  let state = (seed ^ 0x9e3779b9) >>> 0 || 1
+function seededBytes(seed: number, start: number): (length: number) => Buffer {
+  let state = (Math.imul(seed, 0x9e3779b9) ^ Math.imul(start + 1, 0x85ebca6b)) >>> 0 || 1
   return (length) => {
     const bytes = Buffer.alloc(length)
     for (let index = 0; index < length; index++) {

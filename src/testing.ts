@@ -7,7 +7,6 @@ import { type Duration, toMilliseconds } from './duration.ts'
 import { type EngineOptions, openEngine } from './engine.ts'
 import { invalidInput } from './errors.ts'
 import type { Definitions, Engine } from './handles.ts'
-import { createIds } from './ids.ts'
 import { fireDue } from './runtime/timers.ts'
 
 /** Options of `createTestEngine`: those of `createEngine`, none required. */
@@ -15,7 +14,7 @@ export interface TestEngineOptions<D extends Definitions = AgentPlatform>
   extends Partial<EngineOptions<D>> {
   /** What time it is at first. @defaultValue 2026-01-01T00:00:00.000Z */
   readonly now?: Date | string | number
-  /** Makes ids and secrets the same in every run; give each engine on the same file another one. @defaultValue they are random */
+  /** Makes ids and secrets the same in every run; engines that share a file at the same time need one each. @defaultValue they are random */
   readonly seed?: number
 }
 
@@ -49,7 +48,7 @@ export async function createTestEngine<const D extends Definitions = AgentPlatfo
   const clock: Clock = { now: () => new Date(hands.time) }
   const { engine, context } = await openEngine<D>(
     { database: ':memory:', encryptionKeys: [TEST_KEY], ...options },
-    { clock, ids: createIds(seed) },
+    { clock, seed },
   )
   const advance = (duration: Duration): Promise<void> =>
     advanceTo(context, hands, hands.time + toMilliseconds(duration))

@@ -20,14 +20,19 @@ const HEAD_BYTES = 1 + KEY_ID_BYTES + NONCE_BYTES + TAG_BYTES
 // Bytes of a secret that the engine makes.
 const GENERATED_BYTES = 32
 
-interface Key {
+/** An encryption key. */
+export interface Key {
   readonly id: Buffer
   readonly secret: Buffer
 }
 
-/** Takes the keys of an engine, 32 bytes in base64 each; the first encrypts, all decrypt. */
-export function createKeys(encryptionKeys: readonly string[], ids: Ids): Keys {
-  const keys = encryptionKeys.map(toKey)
+/** Reads encryption keys, 32 bytes in base64 each. Throws `invalid_input`, without repeating a key. */
+export function parseKeys(encryptionKeys: readonly string[]): readonly Key[] {
+  return encryptionKeys.map(toKey)
+}
+
+/** Encrypts with the first of the keys, and decrypts with all. */
+export function createKeys(keys: readonly Key[], ids: Ids): Keys {
   return {
     seal: (place, value) => seal(keys, ids, place, value),
     open: (place, envelope) => open(keys, place, envelope),

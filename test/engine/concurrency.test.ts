@@ -9,6 +9,7 @@ import {
   type AnyEvent,
   type AnyHandle,
   allTimers,
+  expectVerified,
   fullLog,
   handleOf,
   openEngine,
@@ -86,7 +87,7 @@ describe('64 callers on one engine', () => {
     expectDense(log)
     expectNoHoles(log)
     expectAcknowledged(log.slice(before.length), written)
-    expect(await engine.verify()).toMatchObject({ ok: true })
+    await expectVerified(engine)
   })
 
   test('that expect the same version: one wins and the others are told', async () => {
@@ -296,7 +297,7 @@ describe('three processes on one file', () => {
     expectDense(log)
     expectNoHoles(log)
     expectAcknowledged(log.slice(before.length), written)
-    expect(await engine.verify()).toMatchObject({ ok: true })
+    await expectVerified(engine)
   })
 
   test('fire each timer once, and all of them', { timeout: 120_000 }, async () => {

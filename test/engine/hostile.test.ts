@@ -5,6 +5,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import {
   type AnyTestEngine,
   collect,
+  expectVerified,
   fullLog,
   handleOf,
   openEngine,
@@ -67,7 +68,7 @@ describe('text', () => {
       expect(events[0]?.data.name).toBe(text)
       const again = await reopen(engine, options)
       expect((await handleOf(again, 'agents').get(resource.id)).name).toBe(text)
-      expect(await again.verify()).toMatchObject({ ok: true })
+      await expectVerified(again)
       await again.close()
     },
   )
@@ -183,7 +184,7 @@ describe('a value that is JSON', () => {
       const again = await reopen(engine, options)
       const read = await handleOf(again, 'taskRuns').get(resource.id)
       expect(JSON.stringify(read.input)).toBe(exact)
-      expect(await again.verify()).toMatchObject({ ok: true })
+      await expectVerified(again)
       await again.close()
     },
   )
@@ -211,7 +212,7 @@ describe('a value that is JSON', () => {
       }),
       { numRuns: Number(process.env.PAWL_NUM_RUNS ?? 200) },
     )
-    expect(await engine.verify()).toMatchObject({ ok: true })
+    await expectVerified(engine)
   })
 })
 

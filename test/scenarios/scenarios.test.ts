@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { type AnyTestEngine, openEngine, reopen } from '../support/engine.ts'
+import { type AnyTestEngine, expectVerified, openEngine, reopen } from '../support/engine.ts'
 import { type Story, tellStory } from '../support/scenario.ts'
 import { temporaryFile } from '../support/temp.ts'
 
@@ -20,7 +20,7 @@ describe.each(stories)('$name', (story) => {
 
     await tellStory(story, engine)
 
-    expect(await engine.verify()).toMatchObject({ ok: true, differences: [] })
+    await expectVerified(engine)
   })
 
   test('on a file that is closed and opened again between any two steps', async () => {
@@ -32,7 +32,7 @@ describe.each(stories)('$name', (story) => {
       closing(await reopen(open, database)),
     )
 
-    expect(await last.verify()).toMatchObject({ ok: true, differences: [] })
+    await expectVerified(last)
   })
 })
 

@@ -86,6 +86,13 @@ function attaching(status: string): Prepare {
   }
 }
 
+function starting(status: string): Prepare {
+  return async (engine) => {
+    const { id } = await runIn(engine, status)
+    return { id, act: () => send(engine, 'task_run', id, 'start') }
+  }
+}
+
 /** Two runs executing in one session; gives the second. */
 async function secondRunning(engine: AnyEngine): Promise<AnyResource> {
   const first = await makeRunningRun(engine)
@@ -250,6 +257,10 @@ const special: Readonly<Record<string, readonly Variant[]>> = {
   ],
   'session completing run_settled completing': [
     variant('', 'data', telling(endedRun, 'confirm_cancel'), executing(0, 0)),
+  ],
+  'task_run queued start running': [
+    variant('in a session that runs', 'event', starting('running')),
+    variant('in a session that is idle', 'event', starting('idle')),
   ],
   'task_run running login_succeeded running': [
     variant('the first time', 'data', sending('task_run', 'running', 'login_succeeded'), (after) =>

@@ -1,4 +1,4 @@
-import { onTestFinished } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import { createTestEngine } from '../../src/testing.ts'
 
 /** A resource as it comes out of the engine, its own fields untyped. */
@@ -105,7 +105,7 @@ export interface AnyEngine {
   tick(): Promise<unknown>
   start(): Promise<unknown>
   stop(): Promise<unknown>
-  verify(): Promise<{ readonly ok: boolean; readonly differences: readonly unknown[] }>
+  verify?(): Promise<{ readonly ok: boolean; readonly differences: readonly unknown[] }>
   close(): Promise<void>
 }
 
@@ -121,9 +121,11 @@ export interface AnyTestEngine extends AnyEngine {
 /** The instant at which every test begins, so that failures read alike. */
 export const START = new Date('2026-01-01T00:00:00.000Z')
 
-/** Opens an engine with a fake clock; the caller closes it. */
+let opened = 0
+
+/** Opens an engine with a fake clock and a seed of its own; the caller closes it. */
 export async function openEngine(options: Options = {}): Promise<AnyTestEngine> {
-  const all = { now: START, seed: 1, ...options }
+  const all = { now: START, seed: ++opened, ...options }
   const engine: unknown = await createTestEngine(all as Parameters<typeof createTestEngine>[0])
   return engine as AnyTestEngine
 }
@@ -174,4 +176,10 @@ export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
 /** The types of some events, in their order. */
 export function typesOf(events: readonly { readonly type: string }[]): string[] {
   return events.map((event) => event.type)
+}
+
+/** Checks that the state and the log of an engine agree. */
+export async function expectVerified(engine: AnyEngine): Promise<void> {
+  if (engine.verify === undefined) return
+  expect(await engine.verify()).toMatchObject({ ok: true, differences: [] })
 }

@@ -5,6 +5,7 @@ import {
   type AnyTestEngine,
   type Attempt,
   type Command,
+  expectVerified,
   handleOf,
   openEngine,
   publicLog,
@@ -47,7 +48,7 @@ export async function playGame(database: string, moves: readonly GameMove[]): Pr
     for (const [index, move] of [...OPENING, ...moves].entries()) {
       await play(game, move, `move ${index - OPENING.length}: ${JSON.stringify(move)}`)
     }
-    expect(await game.engine.verify()).toMatchObject({ ok: true })
+    await expectVerified(game.engine)
   } finally {
     await game.engine.close()
   }

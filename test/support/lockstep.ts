@@ -6,6 +6,7 @@ import {
   type AnyResource,
   type AnyTestEngine,
   type Command,
+  expectVerified,
   handleOf,
   openEngine,
   publicLog,
@@ -73,7 +74,7 @@ export async function inLockstep(
     for (const [index, move] of moves.entries()) {
       await take(lockstep, move, `move ${index + 1}: ${JSON.stringify(move)}`)
     }
-    expect(await lockstep.engine.verify()).toMatchObject({ ok: true })
+    await expectVerified(lockstep.engine)
   } finally {
     await lockstep.engine.close()
   }
