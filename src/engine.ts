@@ -138,6 +138,9 @@ function closable(store: Store): Store {
 
 const ROOT_TENANT = 'default'
 
+// Not `then`: an engine with it could not be awaited.
+const PROPERTY = /^(?!then$)[a-zA-Z]\w*$/
+
 function toEngine(context: Context): Engine<Definitions> {
   const lifecycle = toLifecycle(context)
   const tenant = (id: string) => {
@@ -145,9 +148,11 @@ function toEngine(context: Context): Engine<Definitions> {
     return toScope(context, { tenant: id, root: false })
   }
   const scope = toScope(context, { tenant: ROOT_TENANT, root: true })
-  const taken = Object.keys({ ...lifecycle, tenant, events: null, timers: null, clock: null })
+  const taken = [...Object.keys(lifecycle), "tenant", "events", "timers", "clock"]
   for (const [property, kind] of context.registry.byProperty) {
-    if (taken.includes(property)) throw machineInvalid(kind.type, `its property "${property}" is the engine's own`)
+    if (taken.includes(property) || !PROPERTY.test(property)) {
+      throw machineInvalid(kind.type, `"${property}" cannot be its property: it is the engine's own, or no plain name`)
+    }
   }
   return { ...scope, ...lifecycle, tenant } as Engine<Definitions>
 }

@@ -11,7 +11,7 @@ export type { Check, Checked, Companion, Reference, Schema, Secret } from './cor
 
 // Create and send
 export type { Attempt, Explanation } from './runtime/commands.ts'
-export type { CreateOptions, SendOptions } from './runtime/options.ts'
+export type { Actor, CreateOptions, SendOptions } from './runtime/options.ts'
 export type { Outcome } from './runtime/outcomes.ts'
 
 // Read back

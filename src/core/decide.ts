@@ -8,7 +8,7 @@ import type { Kind } from './kind.ts'
 import type { ResourceRow } from './rows.ts'
 import { historyOf, snapshotOf, statusOf } from './state.ts'
 import { type Tell, tellDeclaration } from './tell.ts'
-import { type Effect, lastingSelf, type Self, type Step, takeFirstStep, takeStep } from './xstate.ts'
+import { type Effect, lastingSelf, type Self, type Step, StepFailure, takeFirstStep, takeStep } from './xstate.ts'
 
 /** The part of a row that the machine decides. */
 export type MachineState = Pick<ResourceRow, 'status' | 'final' | 'value' | 'history' | 'context'>
@@ -37,25 +37,30 @@ export interface Decision {
 
 /** Decides the first state of a resource. */
 export function decideCreate(kind: Kind, input: unknown, self: Self): Decision {
-  return guarded(kind, 'its first state', () => interpret(kind, takeFirstStep(kind.machine, input, self), self))
+  return guarded(kind, 'create', null, () =>
+    interpret(kind, takeFirstStep(kind.machine, input, self), self),
+  )
 }
 
 /** Decides what an event (a command or a timer's) does to a resource; undefined when its machine does not take it. */
 export function decide(kind: Kind, row: ResourceRow, event: Command, self: Self): Decision | undefined {
-  return guarded(kind, `"${event.type}" in state "${row.status}"`, () => {
+  return guarded(kind, event.type, row.status, () => {
     const step = takeStep(kind.machine, snapshotOf(kind, row), event, self)
     return step.accepted ? interpret(kind, step, self) : undefined
   })
 }
 
 /** Turns whatever user code inside the machine throws into an error that names machine and state. */
-function guarded<T>(kind: Kind, where: string, run: () => T): T {
+function guarded<T>(kind: Kind, command: string, status: string | null, run: () => T): T {
   try {
     return run()
   } catch (error) {
     if (isPawlError(error)) throw error
+    const failed = error instanceof StepFailure
+    const state = failed && error.reached ? statusOf(kind, error.reached) : status
     const message = error instanceof Error ? error.message : String(error)
-    throw machineInvalid(kind.type, `it threw on ${where}: ${message}`, error)
+    const where = state === null ? '' : ` in state "${state}"`
+    throw machineInvalid(kind.type, `it threw on "${command}"${where}: ${message}`, failed ? error.cause : error)
   }
 }
 

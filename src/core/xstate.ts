@@ -103,23 +103,40 @@ function recordMicrostep(event: InspectionEvent): void {
   if (taken) recording.snapshots.push(event.snapshot as Snapshot)
 }
 
+/** Something in a machine threw. */
+export class StepFailure extends Error {
+  override readonly name = 'StepFailure'
+  /** How far the machine had come; undefined within the first microstep. */
+  readonly reached: Snapshot | undefined
+
+  constructor(cause: unknown, reached: Snapshot | undefined) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause })
+    this.reached = reached
+  }
+}
+
 function record(as: Self, step: () => Snapshot): { snapshot: Snapshot; recorded: Recording } {
   current = as
   recording = { effects: [[]], snapshots: [], accepted: undefined }
-  return { snapshot: step(), recorded: recording }
+  try {
+    const snapshot = step()
+    if (snapshot.status === 'error') throw snapshot.error
+    return { snapshot, recorded: recording }
+  } catch (error) {
+    throw new StepFailure(error, recording.snapshots.at(-1))
+  }
 }
 
-/** Lets a machine take one event. Throws what a guard or an action throws. */
+/** Lets a machine take one event. Throws `StepFailure`. */
 export function takeStep(machine: Machine, from: Snapshot, event: { readonly type: string }, as: Self): Step {
   const { snapshot, recorded } = record(as, () => machine.transition(from, event, scope))
   if (!recorded.accepted) return { snapshot: from, microsteps: [], accepted: false }
   return { snapshot, microsteps: paired(recorded.snapshots, recorded.effects), accepted: true }
 }
 
-/** Lets a machine take its first step. Throws what its context function or an action throws. */
+/** Lets a machine take its first step. Throws `StepFailure`. */
 export function takeFirstStep(machine: Machine, input: unknown, as: Self): Step {
   const { snapshot, recorded } = record(as, () => machine.getInitialSnapshot(scope, input))
-  if (snapshot.status === 'error') throw snapshot.error
   // XState reports the microsteps after the entry only: with none, the entry led to the end.
   const entered = recorded.snapshots.length === 0 ? snapshot : entrySnapshot(machine, recorded)
   return {

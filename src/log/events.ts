@@ -60,9 +60,18 @@ async function readEntries(
   filter: EventFilter,
   cursor: string | undefined,
 ): Promise<readonly SealedEntry[]> {
-  const query = toQuery(context, reader, filter, cursor)
+  const after = await placeOf(context, reader, cursor)
+  const query = { ...toQuery(context, reader, filter), after }
   if (query.resourceId !== null && !(await isVisible(context, query.resourceId, query.tenant))) return []
   return context.store.listEntries(query)
+}
+
+/** The place in the log after which to read on: that of a cursor, or of an event. */
+async function placeOf({ store }: Context, { tenant, root }: Reader, cursor: string | undefined): Promise<number | null> {
+  const entry = cursor?.startsWith('evt_') ? await store.findEntry(cursor) : undefined
+  if (entry !== undefined && (root || entry.tenant === tenant)) return entry.seq
+  const [after = null] = fromCursor('events', cursor) ?? []
+  return after
 }
 
 async function isVisible({ store }: Context, resourceId: string, tenant: string | null): Promise<boolean> {
@@ -70,7 +79,7 @@ async function isVisible({ store }: Context, resourceId: string, tenant: string 
   return row !== undefined && (tenant === null || row.tenant === tenant)
 }
 
-function toQuery(context: Context, reader: Reader, filter: EventFilter, cursor: string | undefined): EntryQuery {
+function toQuery(context: Context, reader: Reader, filter: EventFilter): Omit<EntryQuery, 'after'> {
   const issues: Issue[] = [...unknownKeys(filter, FILTERS), ...pageIssues(filter)]
   if (filter.resource !== undefined) issues.push(...idIssues('resource', filter.resource))
   const { internal = false } = filter
@@ -84,8 +93,7 @@ function toQuery(context: Context, reader: Reader, filter: EventFilter, cursor: 
     until: momentOf('until', filter.until, issues),
   }
   refuseIssues('the filter', issues)
-  const [after = null] = fromCursor('events', cursor) ?? []
-  const range = { after, order: filter.order ?? 'desc', limit: limitOf(filter) + 1 } as const
+  const range = { order: filter.order ?? 'desc', limit: limitOf(filter) + 1 } as const
   return { ...query, ...range, internal, resourceId: filter.resource ?? null }
 }
 

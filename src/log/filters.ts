@@ -27,6 +27,6 @@ export function tenantOf(own: string, root: boolean, asked: string | undefined, 
 }
 
 /** One or many values as a list. */
-export function listOf(value: string | readonly string[]): readonly string[] {
-  return typeof value === 'string' ? [value] : value
+export function listOf<T extends string>(value: T | readonly T[]): readonly T[] {
+  return Array.isArray(value) ? value : [value as T]
 }

@@ -4,6 +4,13 @@ import type { Caller, Context } from '../context.ts'
 import { detach } from '../core/json.ts'
 import { type Issue, refuseIssues } from '../errors.ts'
 
+/** Who is behind a call: what sort of caller, which one, and whatever else is worth keeping. Plain JSON. */
+export interface Actor {
+  readonly type?: string
+  readonly id?: string
+  readonly [detail: string]: unknown
+}
+
 /** Options of `create`. */
 export interface CreateOptions {
   /**
@@ -11,8 +18,8 @@ export interface CreateOptions {
    * first outcome again, `replayed: true`. Up to 256 characters.
    */
   readonly idempotencyKey?: string
-  /** Who is behind it; kept in the log with every entry that the call causes. Any JSON object. */
-  readonly actor?: Readonly<Record<string, unknown>>
+  /** Who is behind it; kept in the log with every entry that the call causes. */
+  readonly actor?: Actor
   /** Ties together what belongs together; the engine makes one up by default. Up to 255 characters. */
   readonly correlationId?: string
 }
@@ -90,8 +97,16 @@ export function toCaller({ limits }: Context, tenant: string, { actor, correlati
 
 function actorText(actor: unknown, limits: Context['limits']): string {
   const { copy, issues } = detach(actor, limits)
-  const notObject = typeof copy !== 'object' || copy === null || Array.isArray(copy)
-  const found = notObject ? [{ path: [], code: 'invalid_type', message: 'has to be an object' }] : issues
-  refuseIssues('the option actor', found)
+  refuseIssues('the option actor', issues.length > 0 ? issues : actorIssues(copy))
   return JSON.stringify(copy)
+}
+
+function actorIssues(actor: unknown): Issue[] {
+  if (typeof actor !== 'object' || actor === null || Array.isArray(actor)) {
+    return [{ path: [], code: 'invalid_type', message: 'has to be an object' }]
+  }
+  const { type = '', id = '' }: { readonly type?: unknown; readonly id?: unknown } = actor
+  return Object.entries({ type, id })
+    .filter(([, value]) => typeof value !== 'string')
+    .map(([name]) => ({ path: [name], code: 'invalid_type', message: 'has to be a text' }))
 }

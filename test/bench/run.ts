@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { openFloor } from './floor.ts'
 import { type Durability, measure, median, type Open, type Sample } from './measure.ts'
 import { openNaive } from './naive.ts'
+import { openPawl } from './pawl.ts'
 import { openRaw } from './raw.ts'
 import { type Result, table } from './table.ts'
 
@@ -22,7 +23,11 @@ const entries: readonly Entry[] = [
   { name: 'floor', durability: 'full', callers: 64, open: openFloor },
   { name: 'raw', durability: 'full', callers: 1, open: openRaw },
   { name: 'naive', durability: 'full', callers: 1, open: openNaive },
+  { name: 'pawl/64', durability: 'full', callers: 64, open: openPawl },
+  { name: 'pawl/1', durability: 'full', callers: 1, open: openPawl },
+  { name: 'pawl/256', durability: 'full', callers: 256, open: openPawl },
   { name: 'floor', durability: 'relaxed', callers: 64, open: openFloor },
+  { name: 'pawl/64', durability: 'relaxed', callers: 64, open: openPawl },
 ]
 
 const PEERS = ['floor', 'raw', 'naive']

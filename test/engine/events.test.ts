@@ -195,7 +195,7 @@ describe('the cause of an event', () => {
     { correlationId: 'x'.repeat(10_000) },
     { actor: 'ada' },
     { actor: { type: 5 } },
-  ])('is refused in a bad form', async (options) => {
+  ])('is refused in a bad form: %j', async (options) => {
     const engine = await setupEngine()
 
     const error = await failureOf(handleOf(engine, 'agents').create({ name: 'A' }, options))

@@ -3,12 +3,12 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { normalise, root, runProgram } from './program.ts'
+import { normalise, PATIENCE_MS, root, runProgram } from './program.ts'
 
 const folder = join(root, 'examples')
 const examples = readdirSync(folder).filter((file) => file.endsWith('.ts'))
 
-describe('examples', () => {
+describe('examples', { timeout: PATIENCE_MS }, () => {
   test('exist', () => {
     expect(examples.length).toBeGreaterThan(0)
   })

@@ -11,6 +11,9 @@ import { onTestFinished } from 'vitest'
 /** The project's folder. */
 export const root = fileURLToPath(new URL('../..', import.meta.url))
 
+/** How long a program may take: compilers need their time where other tests want both cores. */
+export const PATIENCE_MS = 120_000
+
 /** What a program left behind. */
 export interface Ended {
   readonly code: number
@@ -47,7 +50,7 @@ export function run(tool: string, args: readonly string[], cwd: string): Promise
     execFile(
       join(root, 'node_modules/.bin', tool),
       args,
-      { cwd, env, maxBuffer: 1e8, timeout: 25_000 },
+      { cwd, env, maxBuffer: 1e8, timeout: PATIENCE_MS },
       (error, stdout, stderr) => {
         resolve({ code: error === null ? 0 : Number(error.code ?? 1), stdout, stderr })
       },

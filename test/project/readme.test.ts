@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { normalise, root, run, userProject } from './program.ts'
+import { normalise, PATIENCE_MS, root, run, userProject } from './program.ts'
 
 interface Program {
   readonly line: number
@@ -32,7 +32,7 @@ function programsOf(markdown: string): readonly Program[] {
 
 const programs = programsOf(readFileSync(join(root, 'README.md'), 'utf8'))
 
-describe('README.md', () => {
+describe('README.md', { timeout: PATIENCE_MS }, () => {
   test('has programs', () => {
     expect(programs.length).toBeGreaterThan(0)
   })

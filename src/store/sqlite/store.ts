@@ -10,6 +10,7 @@ import { indeterminate, storageError } from './failures.ts'
 import { createLister } from './lists.ts'
 import { type Durability, migrate, openDatabase, requireSynchronous } from './open.ts'
 import { prepare, queries } from './statement.ts'
+import { createTurns } from './turns.ts'
 import { createWriter, type Writer } from './writes.ts'
 
 /** How to open an SQLite store. */
@@ -37,8 +38,11 @@ export async function openSqliteStore(options: SqliteOptions): Promise<Store> {
 
 function createStore(database: Database, { database: given, busyTimeout }: SqliteOptions): Store {
   const transaction = createTransaction(database)
-  const reading = <T>(read: () => T): Promise<T> =>
-    untilFree('read', busyTimeout, () => mapped('read', read))
+  const turn = createTurns()
+  const reading = async <T>(read: () => T): Promise<T> => {
+    await turn()
+    return untilFree('read', busyTimeout, () => mapped('read', read))
+  }
   const writing = <T>(write: () => T): Promise<T> =>
     untilFree('write', busyTimeout, () => mapped('write', write))
   const lister = createLister(database)
