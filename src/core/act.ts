@@ -8,7 +8,7 @@ import type { Kind } from './kind.ts'
 import { machineRefusal, refusal } from './legality.ts'
 import { absorb } from './overlay.ts'
 import { parseCommand } from './payload.ts'
-import { ask, loadReferrers, loadRow, type Plan } from './questions.ts'
+import { hasTimer, loadReferrers, loadRow, type Plan } from './questions.ts'
 import { requireContent, requireReferences, requireUnused } from './references.ts'
 import type { Entry, ResourceRow } from './rows.ts'
 import { apart, deeper, kindOf, type Run } from './run.ts'
@@ -30,7 +30,7 @@ export function* act(run: Run, kind: Kind, row: ResourceRow, command: Command): 
   yield* requireUnused(run, kind, row, type)
   yield* requireContent(run, kind, row, type, payload)
   const { changes: secrets, shown } = yield* keepSecrets(run, kind, row.id, type, carried)
-  const changes = secrets.length > 0 || (yield* isChange(row, decision))
+  const changes = secrets.length > 0 || (yield* isChange(run, row, decision))
   const after = changes ? next(run, kind, row, decision) : row
   const entry = changes
     ? writeChange(run, { kind, before: row, after, decision, command: event, secrets })
@@ -56,13 +56,14 @@ function next(run: Run, kind: Kind, row: ResourceRow, { state }: Decision): Reso
   }
 }
 
-function* isChange(row: ResourceRow, { state, emitted, timers }: Decision): Plan<boolean> {
+function* isChange(run: Run, row: ResourceRow, { state, emitted, timers }: Decision): Plan<boolean> {
   if (emitted.length > 0 || timers.some(({ effect }) => effect === 'set')) return true
-  if (state.context !== row.context || state.value !== row.value || state.history !== row.history) return true
-  if (timers.length === 0) return false
-  // Canceling what is not there changes nothing.
-  const names = yield* ask({ ask: 'timerNames', resourceId: row.id })
-  return timers.some(({ effect, name }) => effect === 'cancel' && names.includes(name))
+  if (state.context !== row.context || state.value !== row.value || state.memory !== row.memory) return true
+  for (const { effect, name } of timers) {
+    // Canceling what is not there changes nothing.
+    if (effect === 'cancel' && (yield* hasTimer(run.layer, row.id, name))) return true
+  }
+  return false
 }
 
 function skipChange(run: Run, { actions }: Decision): null {

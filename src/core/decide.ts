@@ -6,12 +6,12 @@ import type { Command, JsonObject } from './definition.ts'
 import { jsonIssues } from './json.ts'
 import type { Kind } from './kind.ts'
 import type { ResourceRow } from './rows.ts'
-import { historyOf, snapshotOf, statusOf } from './state.ts'
+import { memoryOf, snapshotOf, statusOf } from './state.ts'
 import { type Tell, tellDeclaration } from './tell.ts'
 import { type Effect, lastingSelf, type Self, type Step, StepFailure, takeFirstStep, takeStep } from './xstate.ts'
 
 /** The part of a row that the machine decides. */
-export type MachineState = Pick<ResourceRow, 'status' | 'final' | 'value' | 'history' | 'context'>
+export type MachineState = Pick<ResourceRow, 'status' | 'final' | 'value' | 'memory' | 'context'>
 
 /** Something that the machine says has happened, and what the resource was at that moment. */
 export interface Emitted {
@@ -93,11 +93,12 @@ function stateOf(kind: Kind, { snapshot }: Step): MachineState {
   if (issue !== undefined) {
     throw machineInvalid(kind.type, `its context cannot be stored: ${issue.path.join('.')} ${issue.message}`)
   }
+  const value = JSON.stringify(snapshot.value)
   return {
     status: statusOf(kind, snapshot),
     final: snapshot.status !== 'active',
-    value: JSON.stringify(snapshot.value),
-    history: historyOf(snapshot),
+    value,
+    memory: memoryOf(kind, snapshot, value),
     context: JSON.stringify(context),
   }
 }

@@ -63,8 +63,8 @@ function entryOf(run: Run, { kind, after }: Change, emitted: Emitted, { from, ..
 /** What is different after a change: enough to go from one state to the next without the machine. */
 function differenceOf(before: ResourceRow | null, after: ResourceRow): string {
   const value = before?.value === after.value ? {} : { value: JSON.parse(after.value) }
-  const history = (before?.history ?? null) === after.history ? {} : { history: JSON.parse(after.history ?? 'null') }
-  return JSON.stringify({ ...value, ...history, ...contextDifference(before?.context ?? '{}', after.context) })
+  const memory = (before?.memory ?? null) === after.memory ? {} : { memory: JSON.parse(after.memory ?? 'null') }
+  return JSON.stringify({ ...value, ...memory, ...contextDifference(before?.context ?? '{}', after.context) })
 }
 
 function contextDifference(before: string, after: string): JsonObject {

@@ -7,7 +7,7 @@ import { create, type Creation } from './create.ts'
 import type { Kind } from './kind.ts'
 import { refusal } from './legality.ts'
 import { findRow, type OutcomeDraft } from './overlay.ts'
-import { ask, loadOutcome, loadRow, type Plan } from './questions.ts'
+import { loadOutcome, loadRow, loadTimer, type Plan } from './questions.ts'
 import type { Entry, OutcomeRow, ResourceRow } from './rows.ts'
 import { kindOf, type Run, type SecretPlace } from './run.ts'
 import { viewOf } from './state.ts'
@@ -71,7 +71,7 @@ export function* planSend(run: Run, request: SendRequest): Plan<Planned> {
 
 /** Plans a timer that is due; does nothing when it is gone. */
 export function* planTimer(run: Run, position: number): Plan<void> {
-  const timer = yield* ask({ ask: 'timer', position })
+  const timer = yield* loadTimer(run.layer, position)
   if (timer === undefined) return
   run.layer.timers.push({ change: 'fired', position })
   const row = yield* loadRow(run.layer, timer.resourceId)

@@ -1,7 +1,7 @@
 /** What does a plan have to know that only the store can tell? @module */
 
 import { bottom, decided, findRow, type Layer, type OutcomeDraft } from './overlay.ts'
-import type { OutcomeRow, ResourceRow, SecretRow, TimerRow } from './rows.ts'
+import type { OutcomeRow, ResourceRow, SecretRow, Timer, TimerChange, TimerRow } from './rows.ts'
 
 /** The questions, with their answers. */
 export interface Answers {
@@ -9,8 +9,8 @@ export interface Answers {
   /** The ids of live resources that refer to another one, in the order of their creation. */
   readonly referrers: readonly string[]
   readonly timer: TimerRow | undefined
-  /** The names of a resource's timers. */
-  readonly timerNames: readonly string[]
+  /** The timers of a resource. */
+  readonly timers: readonly TimerRow[]
   readonly secrets: readonly SecretRow[]
   readonly outcome: OutcomeRow | undefined
   /** The place of the latest entry in the log; 0 when it is empty. */
@@ -28,7 +28,7 @@ export type Question =
       readonly limit: number
     }
   | { readonly ask: 'timer'; readonly position: number }
-  | { readonly ask: 'timerNames'; readonly resourceId: string }
+  | { readonly ask: 'timers'; readonly resourceId: string }
   | { readonly ask: 'secrets'; readonly resourceId: string }
   | { readonly ask: 'outcome'; readonly tenant: string; readonly key: string }
   | { readonly ask: 'head' }
@@ -82,6 +82,42 @@ export function* loadReferrers(
     if (rows.length === limit) break
   }
   return rows
+}
+
+/** A timer, unless it is gone or this layer has done away with it. */
+export function* loadTimer(layer: Layer, position: number): Plan<TimerRow | undefined> {
+  const timer = yield* ask({ ask: 'timer', position })
+  return timer !== undefined && isStillSet(timer, decided(layer, 'timers')) ? timer : undefined
+}
+
+/** Whether a resource has a timer of this name. */
+export function* hasTimer(layer: Layer, resourceId: string, name: string): Plan<boolean> {
+  const changes = decided(layer, 'timers')
+  const stored = yield* ask({ ask: 'timers', resourceId })
+  if (stored.some((timer) => timer.name === name && isStillSet(timer, changes))) return true
+  return changes.some(
+    (change, index) =>
+      change.change === 'set' &&
+      change.timer.resourceId === resourceId &&
+      change.timer.name === name &&
+      isStillSet(change.timer, changes.slice(index + 1)),
+  )
+}
+
+/** Whether a timer is left after these changes. */
+function isStillSet(timer: Timer & { readonly position?: number }, changes: readonly TimerChange[]): boolean {
+  // A timer whose name is used again goes on without: it can no longer be canceled.
+  let { name } = timer
+  for (const change of changes) {
+    if (change.change === 'fired') {
+      if (change.position === timer.position) return false
+    } else if (change.change === 'set') {
+      if (change.timer.resourceId === timer.resourceId && change.timer.name === name) name = null
+    } else if (change.resourceId === timer.resourceId) {
+      if (change.change === 'clear' || change.name === name) return false
+    }
+  }
+  return true
 }
 
 /** What an idempotency key remembers, from this batch or from before. */

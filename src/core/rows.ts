@@ -12,8 +12,8 @@ export interface ResourceRow {
   readonly final: boolean
   /** XState's state value as JSON text; the order of keys matters to XState. */
   readonly value: string
-  /** What history states remember, as JSON text: ids of state nodes by the id of the history node. */
-  readonly history: string | null
+  /** What XState remembers besides the value, as JSON text; null when that is nothing. */
+  readonly memory: string | null
   /** The machine's context as JSON text. */
   readonly context: string
   /** Version and structure of the machine that wrote the row. */

@@ -14,8 +14,8 @@ const REMEMBERED_VALUES = 1000
 /** The snapshot that a row stands for. */
 export function snapshotOf(kind: Kind, row: ResourceRow): Snapshot {
   const bare = bareSnapshot(kind, row.value)
-  const historyValue = row.history === null ? {} : revivedHistory(kind, row.history)
-  return { ...bare, context: JSON.parse(row.context), historyValue } as Snapshot
+  const memory = row.memory === null ? {} : revivedMemory(kind, row.memory)
+  return { ...bare, historyValue: {}, ...memory, context: JSON.parse(row.context) } as Snapshot
 }
 
 function bareSnapshot(kind: Kind, value: string): Snapshot {
@@ -35,20 +35,41 @@ function resolved(kind: Kind, value: string): Snapshot {
   }
 }
 
-function revivedHistory(kind: Kind, history: string): Snapshot['historyValue'] {
-  const remembered: Record<string, string[]> = JSON.parse(history)
-  const revived = Object.entries(remembered).map(([id, states]) => [
-    id,
-    states.map((state) => kind.nodes.get(state)).filter((node) => node !== undefined),
-  ])
-  return Object.fromEntries(revived)
+/** What XState remembers besides the value, by the ids of state nodes. */
+interface Memory {
+  /** What each history state goes back to. */
+  readonly history?: Readonly<Record<string, readonly string[]>>
+  /** The active nodes, where XState has them in another order than their value says, or not all of them. */
+  readonly nodes?: readonly string[]
 }
 
-/** What the history states of a snapshot remember, as JSON text; null when nothing. */
-export function historyOf(snapshot: Snapshot): string | null {
+/** What of a snapshot its value does not say, as JSON text; null when that is nothing. */
+export function memoryOf(kind: Kind, snapshot: Snapshot, value: string): string | null {
   const remembered: [string, readonly StateNode[]][] = Object.entries(snapshot.historyValue)
-  if (remembered.length === 0) return null
-  return JSON.stringify(Object.fromEntries(remembered.map(([id, nodes]) => [id, nodes.map((node) => node.id)])))
+  const natural: readonly StateNode[] = bareSnapshot(kind, value)._nodes
+  const active: readonly StateNode[] = snapshot._nodes
+  const isNatural = natural.length === active.length && natural.every((node, index) => node === active[index])
+  if (remembered.length === 0 && isNatural) return null
+  const memory: Memory = {
+    ...(remembered.length > 0 && { history: Object.fromEntries(remembered.map(([id, nodes]) => [id, idsOf(nodes)])) }),
+    ...(!isNatural && { nodes: idsOf(active) }),
+  }
+  return JSON.stringify(memory)
+}
+
+function idsOf(nodes: readonly StateNode[]): string[] {
+  return nodes.map(({ id }) => id)
+}
+
+function revivedMemory(kind: Kind, text: string): Partial<Pick<Snapshot, 'historyValue' | '_nodes'>> {
+  const { history, nodes }: Memory = JSON.parse(text)
+  const revived = (ids: readonly string[]) => ids.flatMap((id) => kind.nodes.get(id) ?? [])
+  return {
+    ...(history && {
+      historyValue: Object.fromEntries(Object.entries(history).map(([id, ids]) => [id, revived(ids)])),
+    }),
+    ...(nodes && { _nodes: revived(nodes) }),
+  }
 }
 
 /** The public name of a state: the key of the innermost active one, or of the parallel one above it. */

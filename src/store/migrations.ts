@@ -32,7 +32,7 @@ async function createResources(db: Db): Promise<void> {
       version integer not null check (version >= 1),
       final integer not null check (final in (0, 1)),
       value text not null check (json_valid(value)),
-      history text check (json_valid(history)),
+      memory text check (json_valid(memory)),
       context text not null check (json_valid(context)),
       machine text not null,
       created_at integer not null,

@@ -24,7 +24,7 @@ export interface ResourcesTable {
   version: number
   final: number
   value: string
-  history: string | null
+  memory: string | null
   context: string
   machine: string
   created_at: number

@@ -6,7 +6,7 @@ import type { AnyTestEngine, Command } from '../support/engine.ts'
 import { playGame } from '../support/game.ts'
 import { moveArbitrary } from '../support/game-moves.ts'
 import { inLockstep, type Move, optionsFor } from '../support/lockstep.ts'
-import { createOracle } from '../support/oracle.ts'
+import { createOracle, type Life } from '../support/oracle.ts'
 import { blueprintArbitrary, buildMachine, COMMANDS } from '../support/random-machines.ts'
 import { makeTemporaryDirectory, removeDirectory } from '../support/temp.ts'
 import { LOGIN, makeAgent, makeSource } from '../support/world.ts'
@@ -45,7 +45,9 @@ function movesOf(commands: fc.Arbitrary<Command>, waits: fc.Arbitrary<Move>) {
 const anyCommand = fc.record({ type: fc.constantFrom(...COMMANDS), n: fc.nat(3) })
 
 describe('bare XState and the engine agree', () => {
-  test('on any machine, over restarts', { timeout }, async () => {
+  const lives: readonly Life[] = ['restored', 'continuous']
+
+  test.each(lives)('on any machine, over restarts (%s)', { timeout }, async (life) => {
     const property = fc.asyncProperty(
       blueprintArbitrary,
       movesOf(anyCommand, advances),
@@ -54,13 +56,13 @@ describe('bare XState and the engine agree', () => {
           inLockstep(
             optionsFor(blueprint, file),
             'gens',
-            (id) => createOracle(buildMachine(blueprint), id),
+            (id) => createOracle(buildMachine(blueprint), id, {}, life),
             async () => ({}),
             moves,
           ),
         ),
     )
-    await fc.assert(property, { numRuns: numRuns * 2 })
+    await fc.assert(property, { numRuns })
   })
 
   const MINUTE = 60_000
@@ -110,7 +112,7 @@ describe('bare XState and the engine agree', () => {
         inLockstep(
           () => ({ database: file, durability: 'relaxed' }),
           name,
-          (id, input) => createOracle(machineOf(name), id, input),
+          (id, input) => createOracle(machineOf(name), id, input, 'continuous'),
           makeInput,
           sequence,
         ),

@@ -115,9 +115,10 @@ describe('a machine that cannot work is refused when the engine opens', () => {
     }
     await engine.close()
 
-    const error = await failureOf(() =>
-      openEngine({ database, ...withThings(plain, { version: 2 }) }),
-    )
+    const error = await failureOf(async () => {
+      const again = await openEngine({ database, ...withThings(plain, { version: 2 }) })
+      await again.start().finally(() => again.close())
+    })
 
     expect(error).toMatchObject({ code: 'machine_invalid', machine: 'thing' })
     expect(error.message).toMatch(/\bb\b/)

@@ -14,7 +14,7 @@ export function createAnswerer(database: Database): Answerer {
   const resource = resourceById(database)
   const referrers = liveReferrers(database)
   const timer = timerByPosition(database)
-  const timerNames = namesOfTimers(database)
+  const timers = timersOf(database)
   const secrets = secretsOf(database)
   const outcome = outcomeByKey(database)
   const head = headOfLog(database)
@@ -30,8 +30,8 @@ export function createAnswerer(database: Database): Answerer {
         const row = timer.get(question)
         return row && toTimerRow(row)
       }
-      case 'timerNames':
-        return timerNames.all(question).flatMap(({ name }) => name ?? [])
+      case 'timers':
+        return timers.all(question).map(toTimerRow)
       case 'secrets':
         return secrets.all(question).map((row) => ({ ...row, envelope: Buffer.from(row.envelope) }))
       case 'outcome': {
@@ -71,9 +71,9 @@ function timerByPosition(database: Database) {
   )
 }
 
-function namesOfTimers(database: Database) {
+function timersOf(database: Database) {
   return prepare(database, (slot) =>
-    queries.selectFrom('pawl_timers').select('name').where('resource_id', '=', slot('resourceId')),
+    queries.selectFrom('pawl_timers').select(timerColumns).where('resource_id', '=', slot('resourceId')),
   )
 }
 

@@ -13,7 +13,7 @@ export const resourceColumns = [
   'version',
   'final',
   'value',
-  'history',
+  'memory',
   'context',
   'machine',
   'created_at as createdAt',
