@@ -38,15 +38,16 @@ export interface Decision {
 /** Decides the first state of a resource. */
 export function decideCreate(kind: Kind, input: unknown, self: Self): Decision {
   return guarded(kind, 'create', null, () =>
-    interpret(kind, takeFirstStep(kind.machine, input, self), self),
+    interpret(kind, takeFirstStep(kind.machine, input, self), self, null),
   )
 }
 
 /** Decides what an event (a command or a timer's) does to a resource; undefined when its machine does not take it. */
 export function decide(kind: Kind, row: ResourceRow, event: Command, self: Self): Decision | undefined {
   return guarded(kind, event.type, row.status, () => {
-    const step = takeStep(kind.machine, snapshotOf(kind, row), event, self)
-    return step.accepted ? interpret(kind, step, self) : undefined
+    const from = snapshotOf(kind, row)
+    const step = takeStep(kind.machine, from, event, self)
+    return step.accepted ? interpret(kind, step, self, { text: row.context, context: from.context }) : undefined
   })
 }
 
@@ -71,7 +72,13 @@ interface Effects {
   readonly actions: (() => unknown)[]
 }
 
-function interpret(kind: Kind, step: Step, self: Self): Decision {
+/** A context that has been stored, with its text. */
+interface Stored {
+  readonly text: string
+  readonly context: JsonObject
+}
+
+function interpret(kind: Kind, step: Step, self: Self, stored: Stored | null): Decision {
   const effects: Effects = { emitted: [], timers: [], tells: [], actions: [] }
   for (const { snapshot, effects: list } of step.microsteps) {
     for (const effect of list) {
@@ -83,24 +90,27 @@ function interpret(kind: Kind, step: Step, self: Self): Decision {
       }
     }
   }
-  return { state: stateOf(kind, step), ...effects }
+  return { state: stateOf(kind, step, stored), ...effects }
 }
 
-function stateOf(kind: Kind, { snapshot }: Step): MachineState {
+function stateOf(kind: Kind, { snapshot }: Step, stored: Stored | null): MachineState {
   const { context, children } = snapshot
   if (Object.keys(children).length > 0) throw machineInvalid(kind.type, 'it spawns, which is not supported')
-  const [issue] = jsonIssues(context)
-  if (issue !== undefined) {
-    throw machineInvalid(kind.type, `its context cannot be stored: ${issue.path.join('.')} ${issue.message}`)
-  }
   const value = JSON.stringify(snapshot.value)
   return {
     status: statusOf(kind, snapshot),
     final: snapshot.status !== 'active',
     value,
     memory: memoryOf(kind, snapshot, value),
-    context: JSON.stringify(context),
+    // Actions make a new context when they assign: the same object is the same text.
+    context: stored !== null && context === stored.context ? stored.text : contextText(kind, context),
   }
+}
+
+function contextText(kind: Kind, context: JsonObject): string {
+  const [issue] = jsonIssues(context)
+  if (issue === undefined) return JSON.stringify(context)
+  throw machineInvalid(kind.type, `its context cannot be stored: ${issue.path.join('.')} ${issue.message}`)
 }
 
 function interpretEffect(kind: Kind, effect: Effect, self: Self, effects: Effects): void {

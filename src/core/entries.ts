@@ -13,50 +13,59 @@ import { causeOf } from './structure.ts'
  * internal entry. Gives the last of them.
  */
 export function writeEntries(run: Run, change: Change): Entry {
-  const { kind, before, after, decision, command } = change
-  const cause = causeOf(kind.nodes, command.type)
-  const [first, ...rest] = decision.emitted
-  const opening: Opening = {
-    internal: first === undefined,
-    command: JSON.stringify(command),
-    change: differenceOf(before, after),
-  }
-  const unspoken = { type: `${kind.type}.${cause}`, status: after.status, context: JSON.parse(after.context) }
-  let from = before && { status: before.status, since: before.statusSince }
-  let entry = entryOf(run, change, first ?? unspoken, { ...opening, cause, from, causation: run.causation })
+  const [first, ...rest] = change.decision.emitted
+  let entry = firstEntry(run, change, first)
   run.layer.entries.push(entry)
+  let { status } = first ?? change.after
   for (const emitted of rest) {
-    from = { status: (first ?? unspoken).status, since: after.updatedAt }
-    entry = entryOf(run, change, emitted, { ...CONTINUED, cause, from, causation: entry })
+    entry = nextEntry(run, change, emitted, status, entry)
     run.layer.entries.push(entry)
+    status = emitted.status
   }
   return entry
 }
 
-type Opening = Pick<Entry, 'internal' | 'command' | 'change'>
-
-const CONTINUED: Opening = { internal: false, command: null, change: null }
-
-interface Place extends Opening {
-  readonly cause: string
-  readonly from: { readonly status: string; readonly since: number } | null
-  readonly causation: Entry | null
-}
-
-function entryOf(run: Run, { kind, after }: Change, emitted: Emitted, { from, ...place }: Place): Entry {
-  const moved = from !== null && from.status !== emitted.status
+function firstEntry(run: Run, change: Change, emitted: Emitted | undefined): Entry {
+  const { kind, before, after, command } = change
+  const cause = causeOf(kind.nodes, command.type)
+  const shown = emitted ?? unspoken(change, cause)
+  const moved = before !== null && before.status !== shown.status
   return {
-    ...place,
     tenant: after.tenant,
-    type: emitted.type,
+    type: shown.type,
+    internal: emitted === undefined,
     resourceId: after.id,
     resourceVersion: after.version,
-    data: summaryOf(kind, after, emitted.status, emitted.context),
-    previousStatus: moved ? from.status : null,
-    previousMs: moved ? after.updatedAt - from.since : null,
+    data: summaryOf(kind, after, shown.status, shown.context),
+    previousStatus: moved ? before.status : null,
+    previousMs: moved ? after.updatedAt - before.statusSince : null,
+    command: JSON.stringify(command),
+    change: differenceOf(before, after),
+    cause,
     actor: run.actor,
     correlationId: run.correlationId,
+    causation: run.causation,
     createdAt: after.updatedAt,
+  }
+}
+
+/** What stands in the log for a change that the machine says nothing about. */
+function unspoken({ kind, after }: Change, cause: string): Emitted {
+  return { type: `${kind.type}.${cause}`, status: after.status, context: JSON.parse(after.context) }
+}
+
+/** A further entry of the same change: its command and difference stand with the first. */
+function nextEntry(run: Run, { kind, after }: Change, emitted: Emitted, from: string, before: Entry): Entry {
+  const moved = from !== emitted.status
+  return {
+    ...before,
+    type: emitted.type,
+    data: summaryOf(kind, after, emitted.status, emitted.context),
+    previousStatus: moved ? from : null,
+    previousMs: moved ? 0 : null,
+    command: null,
+    change: null,
+    causation: before,
   }
 }
 

@@ -1,7 +1,7 @@
 /** What does one call change, in all resources that it reaches? @module */
 
 import { isPawlError, machineInvalid, notFound, PawlError, type RefusalReason } from '../errors.ts'
-import type { Command } from './definition.ts'
+import type { Command, ResourceView } from './definition.ts'
 import { act } from './act.ts'
 import { create, type Creation } from './create.ts'
 import type { Kind } from './kind.ts'
@@ -37,7 +37,7 @@ export interface SendRequest {
 
 /** What a call came to. */
 export interface Result {
-  readonly resource: string
+  readonly resource: ResourceView
   readonly changed: boolean
   /** The public entries of the log that it wrote. */
   readonly entries: readonly Entry[]
@@ -119,7 +119,7 @@ function conclude(
   if (row === undefined) throw machineInvalid(kind.type, 'a planned resource is missing')
   const { entries } = run.layer
   const result: Result = {
-    resource: JSON.stringify(viewOf(kind, row)),
+    resource: viewOf(kind, row),
     changed: entries.length > 0,
     entries: entries.filter(({ internal }) => !internal),
     secrets,
@@ -135,7 +135,7 @@ function remember(run: Run, { key, fingerprints: [fingerprint] }: Idempotency, r
     tenant,
     key,
     fingerprint,
-    resource: result.resource,
+    resource: JSON.stringify(result.resource),
     changed: result.changed,
     entries: result.entries,
     secrets: shows ? vault.seal(outcomePlace(tenant, key), result.secrets) : null,

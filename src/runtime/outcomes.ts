@@ -51,7 +51,7 @@ export async function toOutcome(context: Context, committed: Committed<Planned>)
 
 function fresh({ resource, changed, entries, secrets }: Result, committed: Committed<Planned>): Outcome {
   return {
-    resource: JSON.parse(resource),
+    resource,
     events: eventsOf(entries, committed),
     changed,
     replayed: false,

@@ -1,6 +1,6 @@
 /** How does a decided entry get its place, id and hash in the log? @module */
 
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Layer, OutcomeDraft } from '../core/overlay.ts'
 import type { Entry, OutcomeRow, ResourceRow, SealedEntry } from '../core/rows.ts'
 import type { Ids } from '../ids.ts'
@@ -48,11 +48,27 @@ function sealEntry(
   earlier: ReadonlyMap<Entry, SealedEntry>,
   before: Buffer | null,
 ): SealedEntry {
-  const { causation, ...rest } = entry
-  const id = ids.next('evt', entry.createdAt)
-  const causationId = causation === null ? null : (earlier.get(causation)?.id ?? null)
-  const sealed = { ...rest, seq, id, causationId }
-  return { ...sealed, hash: hashOf(sealed, before) }
+  const { causation } = entry
+  const sealed = {
+    seq,
+    id: ids.next('evt', entry.createdAt),
+    tenant: entry.tenant,
+    type: entry.type,
+    internal: entry.internal,
+    resourceId: entry.resourceId,
+    resourceVersion: entry.resourceVersion,
+    data: entry.data,
+    previousStatus: entry.previousStatus,
+    previousMs: entry.previousMs,
+    command: entry.command,
+    change: entry.change,
+    cause: entry.cause,
+    actor: entry.actor,
+    correlationId: entry.correlationId,
+    causationId: causation === null ? null : (earlier.get(causation)?.id ?? null),
+    createdAt: entry.createdAt,
+  }
+  return Object.assign(sealed, { hash: hashOf(sealed, before) })
 }
 
 /** The hash of an entry: over its content and the hash of the resource's entry before it. */
@@ -76,7 +92,7 @@ export function hashOf(entry: Omit<SealedEntry, 'hash'>, before: Buffer | null):
     entry.causationId,
     entry.createdAt,
   ])
-  return createHash('sha256').update(before ?? '').update(content).digest()
+  return hash('sha256', `${before?.toString('hex') ?? ''}${content}`, 'buffer')
 }
 
 function toOutcomeRow({ entries, ...draft }: OutcomeDraft, sealed: ReadonlyMap<Entry, SealedEntry>): OutcomeRow {

@@ -34,7 +34,10 @@ describe('style', () => {
 
   test('no test sleeps', () => {
     expect(
-      containing(tests, /timers\/promises|\bsleep\(|=>\s*setTimeout\(\s*(?:resolve|done|r)\b/),
+      containing(
+        tests,
+        /\bsetTimeout\b.*timers\/promises|\bsleep\(|=>\s*setTimeout\(\s*(?:resolve|done|r)\b/,
+      ),
     ).toEqual([])
   })
 
@@ -52,6 +55,18 @@ describe('style', () => {
     const vague =
       /^(?:utils?|helpers?|common|manager|misc|types)\.ts$|-(?:utils?|helpers?|manager)\.ts$/
     expect(files.map(({ path }) => path).filter((path) => vague.test(basename(path)))).toEqual([])
+  })
+
+  test('every option has a comment', () => {
+    const bare = sources.flatMap(({ path, text }) =>
+      [...text.matchAll(/^export interface (\w*Options|Timeouts)\b[\s\S]*?^}/gm)].flatMap(
+        ([body, name]) =>
+          [...body.matchAll(/(?<!\*\/)\n {2}readonly (\w+)/g)].map(
+            ([, option]) => `${path} ${name}.${option}`,
+          ),
+      ),
+    )
+    expect(bare).toEqual([])
   })
 
   test('every module opens with the question that it answers', () => {

@@ -46,8 +46,11 @@ export function prepare<Name extends string, Row>(
   const { sql, parameters } = build((name) => new Parameter(name) as never).compile()
   const statement: Statement<unknown[], Row> = database.prepare(sql)
   // What is not a parameter is a constant of the query, such as a limit of one.
+  const sources = parameters.map((parameter) =>
+    parameter instanceof Parameter ? { name: parameter.name as Name } : { constant: parameter },
+  )
   const bind = (values: Values<Name>): unknown[] =>
-    parameters.map((parameter) => (parameter instanceof Parameter ? values[parameter.name as Name] : parameter))
+    sources.map((source) => ('name' in source ? values[source.name] : source.constant))
   return {
     all: (values) => statement.all(...bind(values)),
     get: (values) => statement.get(...bind(values)),
