@@ -29,19 +29,6 @@ export interface Timeouts {
   readonly storage_retention?: Duration
 }
 
-// A type alias, since an interface would not be a record of definitions.
-/** The eight resources, by the property of the engine that they get. */
-export type AgentPlatform = {
-  readonly agents: typeof agent
-  readonly sources: typeof source
-  readonly credentials: typeof credential
-  readonly sessions: ReturnType<typeof session>
-  readonly tasks: ReturnType<typeof task>
-  readonly taskRuns: ReturnType<typeof taskRun>
-  readonly storageItems: ReturnType<typeof storage>
-  readonly eventDestinations: typeof eventDestination
-}
-
 const DEFAULTS = {
   ...sessionDelays,
   ...taskDelays,
@@ -57,11 +44,7 @@ const DEFAULTS = {
  * @example
  * createEngine({ resources: { ...agentPlatform({ timeouts: { session_idle: '1h' } }), approvals } })
  */
-export function agentPlatform({
-  timeouts = {},
-}: {
-  readonly timeouts?: Timeouts
-} = {}): AgentPlatform {
+export function agentPlatform({ timeouts = {} }: { readonly timeouts?: Timeouts } = {}) {
   const delays = { ...DEFAULTS, ...inMilliseconds(timeouts) }
   return {
     agents: agent,
@@ -74,6 +57,9 @@ export function agentPlatform({
     eventDestinations: eventDestination,
   }
 }
+
+/** The eight resources, by the property of the engine that they get. */
+export type AgentPlatform = ReturnType<typeof agentPlatform>
 
 function inMilliseconds(timeouts: Timeouts): Readonly<Record<string, number>> {
   const issues = Object.keys(timeouts)

@@ -11,7 +11,8 @@ export const systemClock: Clock = { now: () => new Date() }
 
 /** Milliseconds since 1970 as an ISO 8601 UTC string, the only form in which times leave the library. */
 export function toIso(milliseconds: number): string {
-  if (milliseconds !== last.milliseconds) last = { milliseconds, iso: new Date(milliseconds).toISOString() }
+  if (milliseconds !== last.milliseconds)
+    last = { milliseconds, iso: new Date(milliseconds).toISOString() }
   return last.iso
 }
 

@@ -2,8 +2,8 @@
 
 import type { Clock } from './clock.ts'
 import type { JsonLimits } from './core/json.ts'
-import type { Registry } from './core/registry.ts'
 import type { Plan } from './core/questions.ts'
+import type { Registry } from './core/registry.ts'
 import type { Entry, SealedEntry, TimerChange } from './core/rows.ts'
 import type { Run, Vault } from './core/run.ts'
 import type { Ids } from './ids.ts'

@@ -11,7 +11,15 @@ import { ask } from './core/questions.ts'
 import { createRegistry } from './core/registry.ts'
 import { type Duration, toMilliseconds } from './duration.ts'
 import { type Issue, machineInvalid, refuseIssues } from './errors.ts'
-import type { Definitions, Engine, EventsHandle, Lifecycle, ResourceHandle, Scope, TimersHandle } from './handles.ts'
+import type {
+  Definitions,
+  Engine,
+  EventsHandle,
+  Lifecycle,
+  ResourceHandle,
+  Scope,
+  TimersHandle,
+} from './handles.ts'
 import { createIds } from './ids.ts'
 import { getEvent, listEvents, type Reader } from './log/events.ts'
 import { historyOf } from './log/history.ts'
@@ -50,7 +58,15 @@ export interface Sources {
   readonly seed?: number | undefined
 }
 
-const OPTIONS = ['database', 'resources', 'encryptionKeys', 'durability', 'busyTimeout', 'limits', 'onError']
+const OPTIONS = [
+  'database',
+  'resources',
+  'encryptionKeys',
+  'durability',
+  'busyTimeout',
+  'limits',
+  'onError',
+]
 
 const DEFAULT_LIMITS: JsonLimits = { bytes: 256 * 1024, depth: 64 }
 
@@ -114,7 +130,11 @@ function optionIssues(options: EngineOptions<Definitions>): Issue[] {
     issues.push({ path: ['database'], code: 'invalid_database', message })
   }
   if (durability !== 'full' && durability !== 'relaxed') {
-    issues.push({ path: ['durability'], code: 'invalid_durability', message: 'has to be "full" or "relaxed"' })
+    issues.push({
+      path: ['durability'],
+      code: 'invalid_durability',
+      message: 'has to be "full" or "relaxed"',
+    })
   }
   return issues
 }
@@ -148,28 +168,42 @@ function toEngine(context: Context): Engine<Definitions> {
     return toScope(context, { tenant: id, root: false })
   }
   const scope = toScope(context, { tenant: ROOT_TENANT, root: true })
-  const taken = [...Object.keys(lifecycle), "tenant", "events", "timers", "clock"]
+  const taken = [...Object.keys(lifecycle), 'tenant', 'events', 'timers', 'clock']
   for (const [property, kind] of context.registry.byProperty) {
     if (taken.includes(property) || !PROPERTY.test(property)) {
-      throw machineInvalid(kind.type, `"${property}" cannot be its property: it is the engine's own, or no plain name`)
+      throw machineInvalid(
+        kind.type,
+        `"${property}" cannot be its property: it is the engine's own, or no plain name`,
+      )
     }
   }
   return { ...scope, ...lifecycle, tenant } as Engine<Definitions>
 }
 
 function wildcardIssue(): Issue {
-  return { path: ['tenant'], code: 'invalid_tenant', message: '"*" stands for all tenants in lists of the root handle only' }
+  return {
+    path: ['tenant'],
+    code: 'invalid_tenant',
+    message: '"*" stands for all tenants in lists of the root handle only',
+  }
 }
 
 function toScope(context: Context, reader: Reader): Scope<Definitions> {
   const properties = [...context.registry.byProperty]
-  const handles = properties.map(([property, kind]) => [property, toResourceHandle(context, reader, kind)])
+  const handles = properties.map(([property, kind]) => [
+    property,
+    toResourceHandle(context, reader, kind),
+  ])
   const events: EventsHandle<never> = {
     list: (filter) => listEvents(context, reader, filter) as never,
     get: (id) => getEvent(context, reader, id) as never,
   }
   const timers: TimersHandle = { list: (filter) => listTimers(context, reader, filter) }
-  const scope: Readonly<Record<string, unknown>> = { ...Object.fromEntries(handles), events, timers }
+  const scope: Readonly<Record<string, unknown>> = {
+    ...Object.fromEntries(handles),
+    events,
+    timers,
+  }
   return scope as Scope<Definitions>
 }
 

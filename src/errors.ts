@@ -102,7 +102,9 @@ export class PawlError<C extends ErrorCode = ErrorCode> extends Error {
 }
 
 /** An error of this code, with the values that belong to it. */
-export type PawlErrorOf<C extends ErrorCode> = { [Code in C]: PawlError<Code> & ErrorDetails[Code] }[C]
+export type PawlErrorOf<C extends ErrorCode> = {
+  [Code in C]: PawlError<Code> & ErrorDetails[Code]
+}[C]
 
 /** Tells whether a thrown value is an error of pawl, and of this code if one is given. */
 export function isPawlError(error: unknown): error is PawlErrorOf<ErrorCode>
@@ -113,7 +115,10 @@ export function isPawlError(error: unknown, code?: ErrorCode): boolean {
 }
 
 /** Builds an `invalid_input` error whose message repeats every issue. */
-export function invalidInput(subject: string, issues: readonly Issue[]): PawlError<'invalid_input'> {
+export function invalidInput(
+  subject: string,
+  issues: readonly Issue[],
+): PawlError<'invalid_input'> {
   const lines = issues.map(({ path, message }) =>
     path.length === 0 ? message : `${path.join('.')}: ${message}`,
   )
@@ -127,12 +132,25 @@ export function refuseIssues(subject: string, issues: readonly Issue[]): void {
 
 /** Builds a `not_found` error. */
 export function notFound(id: string, type = 'resource'): PawlError<'not_found'> {
-  return new PawlError('not_found', `there is no ${type} ${JSON.stringify(id)} here; check the id and the tenant`, {
-    resource_id: id,
-  })
+  return new PawlError(
+    'not_found',
+    `there is no ${type} ${JSON.stringify(id)} here; check the id and the tenant`,
+    {
+      resource_id: id,
+    },
+  )
 }
 
 /** Builds a `machine_invalid` error that names the machine. */
-export function machineInvalid(machine: string, reason: string, cause?: unknown): PawlError<'machine_invalid'> {
-  return new PawlError('machine_invalid', `the machine of ${JSON.stringify(machine)} cannot work: ${reason}`, { machine, reason }, { cause })
+export function machineInvalid(
+  machine: string,
+  reason: string,
+  cause?: unknown,
+): PawlError<'machine_invalid'> {
+  return new PawlError(
+    'machine_invalid',
+    `the machine of ${JSON.stringify(machine)} cannot work: ${reason}`,
+    { machine, reason },
+    { cause },
+  )
 }

@@ -15,7 +15,9 @@ import type { Timer, TimerFilter } from './runtime/timers.ts'
 export type Definitions = Readonly<Record<string, DefinedResource>>
 
 /** Every public event of an engine's resources: a union that `type` narrows. */
-export type EventsOf<D extends Definitions> = { [Property in keyof D]: EventOf<TypesOf<D[Property]>> }[keyof D]
+export type EventsOf<D extends Definitions> = {
+  [Property in keyof D]: EventOf<TypesOf<D[Property]>>
+}[keyof D]
 
 /** What can be done with one kind of resource. */
 export interface ResourceHandle<T extends ResourceTypes, AnyEvent> {
@@ -32,9 +34,17 @@ export interface ResourceHandle<T extends ResourceTypes, AnyEvent> {
    * Throws `illegal_transition` with the reason when the command is not legal now, `not_found`,
    * `invalid_input`, `version_conflict`, `idempotency_mismatch`.
    */
-  send(id: string, command: T['command'], options?: SendOptions): Promise<Outcome<ResourceOf<T>, AnyEvent>>
+  send(
+    id: string,
+    command: T['command'],
+    options?: SendOptions,
+  ): Promise<Outcome<ResourceOf<T>, AnyEvent>>
   /** Sends a command; gives a refusal or a version conflict as a value, throws anything else. */
-  trySend(id: string, command: T['command'], options?: SendOptions): Promise<Attempt<Outcome<ResourceOf<T>, AnyEvent>>>
+  trySend(
+    id: string,
+    command: T['command'],
+    options?: SendOptions,
+  ): Promise<Attempt<Outcome<ResourceOf<T>, AnyEvent>>>
   /** Reads a resource. Throws `not_found`. */
   get(id: string): Promise<ResourceOf<T>>
   /** Reads a resource; undefined when there is none. */
@@ -50,9 +60,10 @@ export interface ResourceHandle<T extends ResourceTypes, AnyEvent> {
 }
 
 /** What `create` takes: the input may be left out where nothing in it is required. */
-export type CreateArguments<T extends ResourceTypes> = Record<never, never> extends T['input']
-  ? [input?: T['input'], options?: CreateOptions]
-  : [input: T['input'], options?: CreateOptions]
+export type CreateArguments<T extends ResourceTypes> =
+  Record<never, never> extends T['input']
+    ? [input?: T['input'], options?: CreateOptions]
+    : [input: T['input'], options?: CreateOptions]
 
 /** The log of all resources. */
 export interface EventsHandle<AnyEvent extends { readonly type: string }> {
@@ -77,10 +88,11 @@ export type Scope<D extends Definitions> = {
 }
 
 /** An engine. The handle itself is that of the tenant `default`. */
-export type Engine<D extends Definitions> = Scope<D> & Lifecycle & {
-  /** The same engine for another tenant. */
-  tenant(id: string): Scope<D>
-}
+export type Engine<D extends Definitions> = Scope<D> &
+  Lifecycle & {
+    /** The same engine for another tenant. */
+    tenant(id: string): Scope<D>
+  }
 
 /** How an engine is run and ended. */
 export interface Lifecycle {

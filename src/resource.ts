@@ -10,8 +10,8 @@ import type {
   Schema,
   Secret,
 } from './core/definition.ts'
-import { TELL, type TellArgs, type TellTarget } from './core/tell.ts'
 import type { ContextOf, EmittedOf, Machine, StatusOf } from './core/machine.ts'
+import { TELL, type TellArgs, type TellTarget } from './core/tell.ts'
 
 /** What a schema accepts. */
 export type InputOf<S extends Schema> = NonNullable<S['~standard']['types']>['input']
@@ -42,7 +42,8 @@ export interface ResourceTypes {
 declare const types: unique symbol
 
 /** A resource definition with its types. */
-export interface DefinedResource<T extends ResourceTypes = ResourceTypes> extends ResourceDefinition {
+export interface DefinedResource<T extends ResourceTypes = ResourceTypes>
+  extends ResourceDefinition {
   /** Exists for the type checker only. */
   readonly [types]?: T
 }
@@ -73,7 +74,10 @@ interface Common<T extends ResourceTypes> {
 export type SummaryOf<T extends ResourceTypes> = Omit<Common<T>, 'version'> &
   Readonly<Pick<T['fields'], T['summary'] & keyof T['fields']>>
 
-type PublicKey<M extends Machine, Private extends string> = Exclude<keyof ContextOf<M> & string, Private>
+type PublicKey<M extends Machine, Private extends string> = Exclude<
+  keyof ContextOf<M> & string,
+  Private
+>
 
 /**
  * Describes a resource: an XState machine for its life, schemas for what comes in, and what it refers to.
@@ -95,7 +99,9 @@ export function defineResource<
   M extends Machine,
   Input extends Schema,
   Commands extends Record<string, Schema>,
-  const References extends Readonly<Record<string, string | Reference>> = Readonly<Record<never, string>>,
+  const References extends Readonly<Record<string, string | Reference>> = Readonly<
+    Record<never, string>
+  >,
   const Event extends string = EmittedOf<M>,
   const Private extends string = never,
   const Summary extends PublicKey<M, Private> = PublicKey<M, Private>,
@@ -131,7 +137,9 @@ export function defineResource<
 }
 
 type Sendable<Commands extends Record<string, Schema>, Internal extends string> = {
-  [Name in Exclude<keyof Commands & string, Internal>]: { readonly type: Name } & Payload<InputOf<Commands[Name]>>
+  [Name in Exclude<keyof Commands & string, Internal>]: { readonly type: Name } & Payload<
+    InputOf<Commands[Name]>
+  >
 }[Exclude<keyof Commands & string, Internal>]
 
 /**
@@ -153,7 +161,17 @@ export function tell<
   to: TellTarget,
   command: Command | ((args: TellArgs<Context, ExpressionEvent>) => Command),
   options: { readonly required?: boolean } = {},
-): ActionFunction<Context, ExpressionEvent, AnyEvent, undefined, never, never, never, never, never> {
+): ActionFunction<
+  Context,
+  ExpressionEvent,
+  AnyEvent,
+  undefined,
+  never,
+  never,
+  never,
+  never,
+  never
+> {
   const action = () => {}
   return Object.assign(action, {
     [TELL]: { to, command: command as Command, required: options.required ?? false },

@@ -56,9 +56,14 @@ function next(run: Run, kind: Kind, row: ResourceRow, { state }: Decision): Reso
   }
 }
 
-function* isChange(run: Run, row: ResourceRow, { state, emitted, timers }: Decision): Plan<boolean> {
+function* isChange(
+  run: Run,
+  row: ResourceRow,
+  { state, emitted, timers }: Decision,
+): Plan<boolean> {
   if (emitted.length > 0 || timers.some(({ effect }) => effect === 'set')) return true
-  if (state.context !== row.context || state.value !== row.value || state.memory !== row.memory) return true
+  if (state.context !== row.context || state.value !== row.value || state.memory !== row.memory)
+    return true
   for (const { effect, name } of timers) {
     // Canceling what is not there changes nothing.
     if (effect === 'cancel' && (yield* hasTimer(run.layer, row.id, name))) return true
@@ -110,7 +115,8 @@ function* tellOne(run: Run, teller: Teller, tell: Tell, id: string): Plan<void> 
     yield* act(inner, kind, row, command)
     absorb(inner.layer)
   } catch (error) {
-    if (!isPawlError(error, 'illegal_transition') && !isPawlError(error, 'invalid_input')) throw error
+    if (!isPawlError(error, 'illegal_transition') && !isPawlError(error, 'invalid_input'))
+      throw error
     if (!tell.required) return
     const code = isPawlError(error, 'illegal_transition') ? error.details.reason : error.code
     const blocker = { code, message: error.message, resource_id: id }
@@ -125,6 +131,10 @@ function toldCommand(teller: Teller, kind: Kind, { command }: Tell): Command {
   try {
     return parseCommand(kind, command, UNLIMITED).parsed
   } catch (error) {
-    throw machineInvalid(teller.kind.type, `on "${teller.command}" it tells ${kind.type} what that does not take`, error)
+    throw machineInvalid(
+      teller.kind.type,
+      `on "${teller.command}" it tells ${kind.type} what that does not take`,
+      error,
+    )
   }
 }

@@ -35,7 +35,11 @@ export function writeChange(run: Run, change: Change): Entry {
   return writeEntries(run, change)
 }
 
-function timerChanges(run: Run, { id, final }: ResourceRow, effects: readonly TimerEffect[]): TimerChange[] {
+function timerChanges(
+  run: Run,
+  { id, final }: ResourceRow,
+  effects: readonly TimerEffect[],
+): TimerChange[] {
   if (final) return []
   return effects.map((effect) =>
     effect.effect === 'cancel'

@@ -42,14 +42,26 @@ export function* create(run: Run, { kind, id, input }: Creation): Plan<Created> 
   const caused = { ...run, causation: companionEntry ?? run.causation }
   const command = { type: 'create', input: visible }
   const entry = writeChange(caused, { kind, before: null, after: row, decision, command, secrets })
-  yield* tellAll(caused, { kind, before: null, after: row, command: 'create', entry }, decision.tells)
+  yield* tellAll(
+    caused,
+    { kind, before: null, after: row, command: 'create', entry },
+    decision.tells,
+  )
   return { row, entry, secrets: shown }
 }
 
-function firstRow(run: Run, kind: Kind, id: string, state: ReturnType<typeof decideCreate>['state']): ResourceRow {
+function firstRow(
+  run: Run,
+  kind: Kind,
+  id: string,
+  state: ReturnType<typeof decideCreate>['state'],
+): ResourceRow {
   const taken = COMMON_FIELDS.find((field) => Object.hasOwn(JSON.parse(state.context), field))
   if (taken !== undefined) {
-    throw machineInvalid(kind.type, `its context has a field "${taken}", which the engine gives every resource`)
+    throw machineInvalid(
+      kind.type,
+      `its context has a field "${taken}", which the engine gives every resource`,
+    )
   }
   return {
     ...state,

@@ -8,7 +8,15 @@ import type { Kind } from './kind.ts'
 import type { ResourceRow } from './rows.ts'
 import { memoryOf, snapshotOf, statusOf } from './state.ts'
 import { type Tell, tellDeclaration } from './tell.ts'
-import { type Effect, lastingSelf, type Self, type Step, StepFailure, takeFirstStep, takeStep } from './xstate.ts'
+import {
+  type Effect,
+  lastingSelf,
+  type Self,
+  type Step,
+  StepFailure,
+  takeFirstStep,
+  takeStep,
+} from './xstate.ts'
 
 /** The part of a row that the machine decides. */
 export type MachineState = Pick<ResourceRow, 'status' | 'final' | 'value' | 'memory' | 'context'>
@@ -22,7 +30,12 @@ export interface Emitted {
 
 /** What the machine does to its timers. */
 export type TimerEffect =
-  | { readonly effect: 'set'; readonly name: string | null; readonly event: JsonObject; readonly dueAt: number }
+  | {
+      readonly effect: 'set'
+      readonly name: string | null
+      readonly event: JsonObject
+      readonly dueAt: number
+    }
   | { readonly effect: 'cancel'; readonly name: string }
 
 /** Where a command leads. */
@@ -43,11 +56,18 @@ export function decideCreate(kind: Kind, input: unknown, self: Self): Decision {
 }
 
 /** Decides what an event (a command or a timer's) does to a resource; undefined when its machine does not take it. */
-export function decide(kind: Kind, row: ResourceRow, event: Command, self: Self): Decision | undefined {
+export function decide(
+  kind: Kind,
+  row: ResourceRow,
+  event: Command,
+  self: Self,
+): Decision | undefined {
   return guarded(kind, event.type, row.status, () => {
     const from = snapshotOf(kind, row)
     const step = takeStep(kind.machine, from, event, self)
-    return step.accepted ? interpret(kind, step, self, { text: row.context, context: from.context }) : undefined
+    return step.accepted
+      ? interpret(kind, step, self, { text: row.context, context: from.context })
+      : undefined
   })
 }
 
@@ -61,7 +81,11 @@ function guarded<T>(kind: Kind, command: string, status: string | null, run: () 
     const state = failed && error.reached ? statusOf(kind, error.reached) : status
     const message = error instanceof Error ? error.message : String(error)
     const where = state === null ? '' : ` in state "${state}"`
-    throw machineInvalid(kind.type, `it threw on "${command}"${where}: ${message}`, failed ? error.cause : error)
+    throw machineInvalid(
+      kind.type,
+      `it threw on "${command}"${where}: ${message}`,
+      failed ? error.cause : error,
+    )
   }
 }
 
@@ -95,7 +119,8 @@ function interpret(kind: Kind, step: Step, self: Self, stored: Stored | null): D
 
 function stateOf(kind: Kind, { snapshot }: Step, stored: Stored | null): MachineState {
   const { context, children } = snapshot
-  if (Object.keys(children).length > 0) throw machineInvalid(kind.type, 'it spawns, which is not supported')
+  if (Object.keys(children).length > 0)
+    throw machineInvalid(kind.type, 'it spawns, which is not supported')
   const value = JSON.stringify(snapshot.value)
   return {
     status: statusOf(kind, snapshot),
@@ -103,14 +128,18 @@ function stateOf(kind: Kind, { snapshot }: Step, stored: Stored | null): Machine
     value,
     memory: memoryOf(kind, snapshot, value),
     // Actions make a new context when they assign: the same object is the same text.
-    context: stored !== null && context === stored.context ? stored.text : contextText(kind, context),
+    context:
+      stored !== null && context === stored.context ? stored.text : contextText(kind, context),
   }
 }
 
 function contextText(kind: Kind, context: JsonObject): string {
   const [issue] = jsonIssues(context)
   if (issue === undefined) return JSON.stringify(context)
-  throw machineInvalid(kind.type, `its context cannot be stored: ${issue.path.join('.')} ${issue.message}`)
+  throw machineInvalid(
+    kind.type,
+    `its context cannot be stored: ${issue.path.join('.')} ${issue.message}`,
+  )
 }
 
 function interpretEffect(kind: Kind, effect: Effect, self: Self, effects: Effects): void {
@@ -125,20 +154,33 @@ function interpretEffect(kind: Kind, effect: Effect, self: Self, effects: Effect
       return
     default:
       if (effect.type.startsWith('xstate.')) {
-        throw machineInvalid(kind.type, `it uses ${effect.type.slice('xstate.'.length)}, which is not supported`)
+        throw machineInvalid(
+          kind.type,
+          `it uses ${effect.type.slice('xstate.'.length)}, which is not supported`,
+        )
       }
       interpretCustom(kind, effect, self, effects)
   }
 }
 
-function interpretCustom(kind: Kind, { type, exec, info, params }: Effect, self: Self, effects: Effects): void {
+function interpretCustom(
+  kind: Kind,
+  { type, exec, info, params }: Effect,
+  self: Self,
+  effects: Effects,
+): void {
   const declaration = tellDeclaration(exec)
   if (declaration !== undefined) {
     const { to, command, required } = declaration
-    effects.tells.push({ to, required, command: typeof command === 'function' ? command(info) : command })
+    effects.tells.push({
+      to,
+      required,
+      command: typeof command === 'function' ? command(info) : command,
+    })
     return
   }
-  if (exec === undefined) throw machineInvalid(kind.type, `its action "${type}" has no implementation`)
+  if (exec === undefined)
+    throw machineInvalid(kind.type, `its action "${type}" has no implementation`)
   const lasting = { ...info, self: lastingSelf(self) }
   effects.actions.push(() => exec(lasting, params))
 }
@@ -146,7 +188,10 @@ function interpretCustom(kind: Kind, { type, exec, info, params }: Effect, self:
 function emittedType(kind: Kind, { params }: Effect): string {
   const { type } = (params as { event: { type: string } }).event
   if (kind.events.has(type)) return type
-  throw machineInvalid(kind.type, `it emits "${type}", which is not among its events: ${[...kind.events].join(', ')}`)
+  throw machineInvalid(
+    kind.type,
+    `it emits "${type}", which is not among its events: ${[...kind.events].join(', ')}`,
+  )
 }
 
 interface RaiseParams {
@@ -160,6 +205,7 @@ function setTimer(kind: Kind, { params }: Effect, self: Self, effects: Effects):
   // A raise without a delay has already been handled, in the same step.
   if (delay === undefined) return
   const dueAt = Math.round(self.time + Math.max(0, delay))
-  if (!(dueAt <= LATEST)) throw machineInvalid(kind.type, `it sets a timer with a delay of ${delay} ms`)
+  if (!(dueAt <= LATEST))
+    throw machineInvalid(kind.type, `it sets a timer with a delay of ${delay} ms`)
   effects.timers.push({ effect: 'set', name: id ?? null, event, dueAt })
 }

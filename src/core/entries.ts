@@ -18,7 +18,7 @@ export function writeEntries(run: Run, change: Change): Entry {
   run.layer.entries.push(entry)
   let { status } = first ?? change.after
   for (const emitted of rest) {
-    entry = nextEntry(run, change, emitted, status, entry)
+    entry = nextEntry(change, emitted, status, entry)
     run.layer.entries.push(entry)
     status = emitted.status
   }
@@ -55,7 +55,7 @@ function unspoken({ kind, after }: Change, cause: string): Emitted {
 }
 
 /** A further entry of the same change: its command and difference stand with the first. */
-function nextEntry(run: Run, { kind, after }: Change, emitted: Emitted, from: string, before: Entry): Entry {
+function nextEntry({ kind, after }: Change, emitted: Emitted, from: string, before: Entry): Entry {
   const moved = from !== emitted.status
   return {
     ...before,
@@ -72,14 +72,21 @@ function nextEntry(run: Run, { kind, after }: Change, emitted: Emitted, from: st
 /** What is different after a change: enough to go from one state to the next without the machine. */
 function differenceOf(before: ResourceRow | null, after: ResourceRow): string {
   const value = before?.value === after.value ? {} : { value: JSON.parse(after.value) }
-  const memory = (before?.memory ?? null) === after.memory ? {} : { memory: JSON.parse(after.memory ?? 'null') }
-  return JSON.stringify({ ...value, ...memory, ...contextDifference(before?.context ?? '{}', after.context) })
+  const memory =
+    (before?.memory ?? null) === after.memory ? {} : { memory: JSON.parse(after.memory ?? 'null') }
+  return JSON.stringify({
+    ...value,
+    ...memory,
+    ...contextDifference(before?.context ?? '{}', after.context),
+  })
 }
 
 function contextDifference(before: string, after: string): JsonObject {
   if (before === after) return {}
   const [old, fields]: [JsonObject, JsonObject] = [JSON.parse(before), JSON.parse(after)]
-  const set = Object.entries(fields).filter(([key, value]) => JSON.stringify(old[key]) !== JSON.stringify(value))
+  const set = Object.entries(fields).filter(
+    ([key, value]) => JSON.stringify(old[key]) !== JSON.stringify(value),
+  )
   const unset = Object.keys(old).filter((key) => !Object.hasOwn(fields, key))
   return { set: Object.fromEntries(set), ...(unset.length > 0 && { unset }) }
 }

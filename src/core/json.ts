@@ -24,7 +24,10 @@ interface Copying {
  * Properties that are undefined are left out, as in JSON. Everything else that JSON would change or
  * drop is reported with its path: cycles, functions, dates, lone surrogates, NaN…
  */
-export function detach(value: unknown, limits: JsonLimits): { copy: unknown; issues: readonly Issue[] } {
+export function detach(
+  value: unknown,
+  limits: JsonLimits,
+): { copy: unknown; issues: readonly Issue[] } {
   const copying: Copying = { limits, issues: [], ancestors: new Set() }
   const copy = copyOf(value, [], copying)
   if (copying.issues.length === 0 && !fits(copy, limits.bytes)) {
@@ -41,10 +44,12 @@ export function jsonIssues(value: unknown): readonly Issue[] {
 function copyOf(value: unknown, path: Path, copying: Copying): unknown {
   switch (typeof value) {
     case 'string':
-      if (!value.isWellFormed()) report(copying, path, 'malformed_unicode', 'holds a lone surrogate')
+      if (!value.isWellFormed())
+        report(copying, path, 'malformed_unicode', 'holds a lone surrogate')
       return value
     case 'number':
-      if (!Number.isFinite(value)) report(copying, path, 'not_json', `is ${value}, which JSON cannot hold`)
+      if (!Number.isFinite(value))
+        report(copying, path, 'not_json', `is ${value}, which JSON cannot hold`)
       return value
     case 'boolean':
       return value
@@ -62,7 +67,9 @@ function copyOfContainer(value: object, path: Path, copying: Copying): unknown {
     return report(copying, path, 'too_deep', `is nested deeper than ${copying.limits.depth} levels`)
   }
   copying.ancestors.add(value)
-  const copy = Array.isArray(value) ? copyOfArray(value, path, copying) : copyOfObject(value, path, copying)
+  const copy = Array.isArray(value)
+    ? copyOfArray(value, path, copying)
+    : copyOfObject(value, path, copying)
   copying.ancestors.delete(value)
   return copy
 }
@@ -75,14 +82,20 @@ function copyOfArray(value: readonly unknown[], path: Path, copying: Copying): u
 function copyOfObject(value: object, path: Path, copying: Copying): unknown {
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
-    return report(copying, path, 'not_json', `is a ${value.constructor?.name ?? 'class'} and not a plain object`)
+    return report(
+      copying,
+      path,
+      'not_json',
+      `is a ${value.constructor?.name ?? 'class'} and not a plain object`,
+    )
   }
   const copy: Record<string, unknown> = {}
   for (const key of Object.keys(value)) {
     const item = (value as Record<string, unknown>)[key]
     if (item === undefined) continue
     const itemPath = [...path, key]
-    if (!key.isWellFormed()) report(copying, itemPath, 'malformed_unicode', 'has a key with a lone surrogate')
+    if (!key.isWellFormed())
+      report(copying, itemPath, 'malformed_unicode', 'has a key with a lone surrogate')
     put(copy, key, copyOf(item, itemPath, copying))
   }
   return copy
@@ -91,7 +104,13 @@ function copyOfObject(value: object, path: Path, copying: Copying): unknown {
 /** Sets a property as data, whatever its name: assigning to `__proto__` would set the prototype. */
 function put(target: Record<string, unknown>, key: string, value: unknown): void {
   if (key !== '__proto__') target[key] = value
-  else Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true })
+  else
+    Object.defineProperty(target, key, {
+      value,
+      enumerable: true,
+      configurable: true,
+      writable: true,
+    })
 }
 
 function report(copying: Copying, path: Path, code: string, message: string): undefined {

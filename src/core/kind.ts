@@ -47,7 +47,10 @@ export interface Kind {
 const MICROSTEPS = 1000
 
 /** Derives a kind. `digest` shortens the machine's structure to something that rows can carry. */
-export function toKind(definition: ResourceDefinition, digest: (structure: string) => string): Kind {
+export function toKind(
+  definition: ResourceDefinition,
+  digest: (structure: string) => string,
+): Kind {
   const machine = boundedCopy(definition.machine)
   const nodes = new Map(allStates(machine).map((node) => [node.id, node]))
   const { status, check } = definition
@@ -61,7 +64,9 @@ export function toKind(definition: ResourceDefinition, digest: (structure: strin
     events: new Set(definition.events ?? staticEmits(machine)),
     summary: definition.summary && new Set(definition.summary),
     private: new Set(definition.private),
-    references: new Map(Object.entries(definition.references ?? {}).map(([field, to]) => [field, toReference(to)])),
+    references: new Map(
+      Object.entries(definition.references ?? {}).map(([field, to]) => [field, toReference(to)]),
+    ),
     companions: new Map(Object.entries(definition.companion ?? {})),
     secrets: new Map(Object.entries(definition.secrets ?? {})),
     check: (command) => (typeof check === 'function' ? check : ownCheck(check, command)),
@@ -74,7 +79,10 @@ export function toKind(definition: ResourceDefinition, digest: (structure: strin
   }
 }
 
-function ownCheck(checks: Readonly<Record<string, Check>> | undefined, command: string): Check | undefined {
+function ownCheck(
+  checks: Readonly<Record<string, Check>> | undefined,
+  command: string,
+): Check | undefined {
   return checks !== undefined && Object.hasOwn(checks, command) ? checks[command] : undefined
 }
 
@@ -86,7 +94,10 @@ function toReference(to: string | Reference): Reference {
 function boundedCopy(machine: Machine): Machine {
   const copy: Machine = machine.provide({})
   // The step that finds nothing left to do counts as well.
-  copy.options = { ...copy.options, maxIterations: Math.min(copy.options.maxIterations ?? Infinity, MICROSTEPS + 1) }
+  copy.options = {
+    ...copy.options,
+    maxIterations: Math.min(copy.options.maxIterations ?? Infinity, MICROSTEPS + 1),
+  }
   return copy
 }
 
@@ -95,7 +106,8 @@ function statusesOf(machine: Machine): string[] {
   for (const state of allStates(machine)) {
     const leaf = state.type === 'atomic' || state.type === 'final'
     const inParallel = ancestors(state).some(({ type }) => type === 'parallel')
-    if (!inParallel && (leaf || state.type === 'parallel')) names.add(state.parent ? state.key : 'active')
+    if (!inParallel && (leaf || state.type === 'parallel'))
+      names.add(state.parent ? state.key : 'active')
   }
   return [...names]
 }
@@ -115,10 +127,9 @@ function structureOf(machine: Machine): string {
     id: state.id,
     type: state.type,
     history: state.history,
-    transitions: [...state.transitions.values()].flat().map(({ eventType, target }) => [
-      eventType,
-      target?.map(({ id }: StateNode) => id),
-    ]),
+    transitions: [...state.transitions.values()]
+      .flat()
+      .map(({ eventType, target }) => [eventType, target?.map(({ id }: StateNode) => id)]),
   }))
   return JSON.stringify(states)
 }

@@ -33,7 +33,11 @@ interface Described {
   readonly blockers: readonly Blocker[]
 }
 
-function describe(kind: Kind, row: ResourceRow | null, { command, reason, accepts, blockers }: Described): string {
+function describe(
+  kind: Kind,
+  row: ResourceRow | null,
+  { command, reason, accepts, blockers }: Described,
+): string {
   const subject = row === null ? `a new ${kind.type}` : `${kind.type} ${row.id}`
   const because = blockers.map(({ message }) => message).join('; ')
   const accepting = accepts.length === 0 ? 'accepts nothing' : `accepts: ${accepts.join(', ')}`
@@ -54,7 +58,11 @@ function describe(kind: Kind, row: ResourceRow | null, { command, reason, accept
 }
 
 /** Why the machine did not take a command, and through which guards. */
-export function machineRefusal(kind: Kind, row: ResourceRow, command: string): PawlError<'illegal_transition'> {
+export function machineRefusal(
+  kind: Kind,
+  row: ResourceRow,
+  command: string,
+): PawlError<'illegal_transition'> {
   if (row.final) return refusal(kind, row, command, 'terminal')
   const guarded = candidates(snapshotOf(kind, row), command)
   if (guarded.length === 0) return refusal(kind, row, command, 'not_accepted')
@@ -77,7 +85,9 @@ function guardName(guard: unknown): string {
 export function acceptedCommands(kind: Kind, row: ResourceRow): string[] {
   if (row.final) return []
   const snapshot = snapshotOf(kind, row)
-  return [...kind.commands.keys()].filter((command) => !kind.internal.has(command) && mayTake(snapshot, command))
+  return [...kind.commands.keys()].filter(
+    (command) => !kind.internal.has(command) && mayTake(snapshot, command),
+  )
 }
 
 /**

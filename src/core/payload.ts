@@ -1,6 +1,6 @@
 /** Does a payload have the shape that its schema asks for? @module */
 
-import { invalidInput, type Issue, machineInvalid } from '../errors.ts'
+import { type Issue, invalidInput, machineInvalid } from '../errors.ts'
 import type { Command, JsonObject, Schema, SchemaIssue } from './definition.ts'
 import { detach, type JsonLimits } from './json.ts'
 import type { Kind } from './kind.ts'
@@ -34,13 +34,19 @@ function requireType(kind: Kind, given: unknown): Command {
   const isObject = typeof given === 'object' && given !== null && !Array.isArray(given)
   if (isObject && 'type' in given && typeof given.type === 'string') return given as Command
   const message = `has to be an object with a "type", one of: ${[...kind.commands.keys()].join(', ')}`
-  throw invalidInput(`the command of a ${kind.type}`, [{ path: ['type'], code: 'invalid_type', message }])
+  throw invalidInput(`the command of a ${kind.type}`, [
+    { path: ['type'], code: 'invalid_type', message },
+  ])
 }
 
 function unknownCommand(kind: Kind, type: string): Error {
-  const known = [...kind.commands.keys()].filter((command) => !kind.internal.has(command)).join(', ')
+  const known = [...kind.commands.keys()]
+    .filter((command) => !kind.internal.has(command))
+    .join(', ')
   const message = `${JSON.stringify(type)} is not a command of ${kind.type} (commands: ${known})`
-  return invalidInput(`the command of a ${kind.type}`, [{ path: ['type'], code: 'unknown_command', message }])
+  return invalidInput(`the command of a ${kind.type}`, [
+    { path: ['type'], code: 'unknown_command', message },
+  ])
 }
 
 function plainJson(subject: string, value: unknown, limits: JsonLimits): unknown {
@@ -61,7 +67,10 @@ function detached(value: unknown, limits: JsonLimits): ReturnType<typeof detach>
 function throughSchema(kind: Kind, subject: string, schema: Schema, value: unknown): unknown {
   const result = validated(kind, subject, schema, value)
   if (result instanceof Promise) {
-    throw machineInvalid(kind.type, `the schema of ${subject} validates asynchronously; use a synchronous one`)
+    throw machineInvalid(
+      kind.type,
+      `the schema of ${subject} validates asynchronously; use a synchronous one`,
+    )
   }
   if (result.issues !== undefined) throw invalidInput(subject, result.issues.map(toIssue))
   return result.value

@@ -1,9 +1,9 @@
 /** What does one call change, in all resources that it reaches? @module */
 
 import { isPawlError, machineInvalid, notFound, PawlError, type RefusalReason } from '../errors.ts'
-import type { Command, ResourceView } from './definition.ts'
 import { act } from './act.ts'
-import { create, type Creation } from './create.ts'
+import { type Creation, create } from './create.ts'
+import type { Command, ResourceView } from './definition.ts'
 import type { Kind } from './kind.ts'
 import { refusal } from './legality.ts'
 import { findRow, type OutcomeDraft } from './overlay.ts'
@@ -64,7 +64,8 @@ export function* planSend(run: Run, request: SendRequest): Plan<Planned> {
   if (command.type.startsWith('xstate.') || kind.internal.has(command.type)) {
     throw refusal(kind, row, command.type, 'reserved')
   }
-  if (expectedVersion !== null && expectedVersion !== row.version) throw conflict(kind, row, expectedVersion)
+  if (expectedVersion !== null && expectedVersion !== row.version)
+    throw conflict(kind, row, expectedVersion)
   const secrets = yield* act(run, kind, row, command)
   return { fresh: conclude(run, kind, row.id, secrets, request.idempotency) }
 }
@@ -89,16 +90,24 @@ const IGNORED: ReadonlySet<RefusalReason> = new Set(['not_accepted', 'guard'])
 /** Loads a resource of this tenant and kind. Throws `not_found`. */
 export function* loadOwn(run: Run, kind: Kind, id: string): Plan<ResourceRow> {
   const row = yield* loadRow(run.layer, id)
-  if (row === undefined || row.tenant !== run.tenant || row.type !== kind.type) throw notFound(id, kind.type)
+  if (row === undefined || row.tenant !== run.tenant || row.type !== kind.type)
+    throw notFound(id, kind.type)
   return row
 }
 
 function conflict(kind: Kind, row: ResourceRow, expected: number): PawlError<'version_conflict'> {
   const message = `${kind.type} ${row.id} is at version ${row.version}, not ${expected}; read it again and decide anew`
-  return new PawlError('version_conflict', message, { resource_id: row.id, expected, actual: row.version })
+  return new PawlError('version_conflict', message, {
+    resource_id: row.id,
+    expected,
+    actual: row.version,
+  })
 }
 
-function* remembered(run: Run, idempotency: Idempotency | null): Plan<OutcomeDraft | OutcomeRow | undefined> {
+function* remembered(
+  run: Run,
+  idempotency: Idempotency | null,
+): Plan<OutcomeDraft | OutcomeRow | undefined> {
   if (idempotency === null) return undefined
   const outcome = yield* loadOutcome(run.layer, run.tenant, idempotency.key)
   if (outcome === undefined || outcome.createdAt <= idempotency.since) return undefined
@@ -128,7 +137,11 @@ function conclude(
   return result
 }
 
-function remember(run: Run, { key, fingerprints: [fingerprint] }: Idempotency, result: Result): void {
+function remember(
+  run: Run,
+  { key, fingerprints: [fingerprint] }: Idempotency,
+  result: Result,
+): void {
   const { tenant, time, vault } = run
   const shows = Object.keys(result.secrets).length > 0
   run.layer.outcomes.push({

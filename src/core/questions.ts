@@ -69,19 +69,28 @@ export function* loadReferrers(
   // Any row that this batch has touched may have ended: ask for that many more.
   const spare = bottom(layer).resources.size + layer.resources.size
   const stored = yield* ask({ ask: 'referrers', targetId, type, field, limit: limit + spare })
+  const rows: ResourceRow[] = []
+  for (const id of withDecided(stored, layer, { targetId, type, field })) {
+    const row = yield* loadRow(layer, id)
+    if (row !== undefined && !row.final) rows.push(row)
+    if (rows.length === limit) break
+  }
+  return rows
+}
+
+/** The ids of those who refer to a target, with what the layer has decided since. */
+function withDecided(
+  stored: readonly string[],
+  layer: Layer,
+  { targetId, type, field }: ReferenceField & { readonly targetId: string },
+): ReadonlySet<string> {
   const ids = new Set(stored)
   for (const change of decided(layer, 'references')) {
     if (change.type !== type || change.field !== field) continue
     if (change.targetId === targetId) ids.add(change.resourceId)
     else ids.delete(change.resourceId)
   }
-  const rows: ResourceRow[] = []
-  for (const id of ids) {
-    const row = yield* loadRow(layer, id)
-    if (row !== undefined && !row.final) rows.push(row)
-    if (rows.length === limit) break
-  }
-  return rows
+  return ids
 }
 
 /** A timer, unless it is gone or this layer has done away with it. */
@@ -105,19 +114,30 @@ export function* hasTimer(layer: Layer, resourceId: string, name: string): Plan<
 }
 
 /** Whether a timer is left after these changes. */
-function isStillSet(timer: Timer & { readonly position?: number }, changes: readonly TimerChange[]): boolean {
-  // A timer whose name is used again goes on without: it can no longer be canceled.
-  let { name } = timer
-  for (const change of changes) {
-    if (change.change === 'fired') {
-      if (change.position === timer.position) return false
-    } else if (change.change === 'set') {
-      if (change.timer.resourceId === timer.resourceId && change.timer.name === name) name = null
-    } else if (change.resourceId === timer.resourceId) {
-      if (change.change === 'clear' || change.name === name) return false
-    }
+function isStillSet(
+  timer: Timer & { readonly position?: number },
+  changes: readonly TimerChange[],
+): boolean {
+  const own = changes.filter((change) => isOf(timer, change))
+  // A timer whose name is used again goes on without: from there on it cannot be canceled.
+  const renamed = own.findIndex(({ change }) => change === 'set')
+  const cancelable = renamed === -1 ? own : own.slice(0, renamed)
+  if (cancelable.some(({ change }) => change === 'cancel')) return false
+  return !own.some(({ change }) => change === 'fired' || change === 'clear')
+}
+
+/** Whether a change is about this timer, by position, name or resource. */
+function isOf(timer: Timer & { readonly position?: number }, change: TimerChange): boolean {
+  switch (change.change) {
+    case 'fired':
+      return change.position === timer.position
+    case 'clear':
+      return change.resourceId === timer.resourceId
+    case 'cancel':
+      return change.resourceId === timer.resourceId && change.name === timer.name
+    case 'set':
+      return change.timer.resourceId === timer.resourceId && change.timer.name === timer.name
   }
-  return true
 }
 
 /** What an idempotency key remembers, from this batch or from before. */
@@ -126,6 +146,8 @@ export function* loadOutcome(
   tenant: string,
   key: string,
 ): Plan<OutcomeDraft | OutcomeRow | undefined> {
-  const draft = decided(layer, 'outcomes').findLast((outcome) => outcome.tenant === tenant && outcome.key === key)
+  const draft = decided(layer, 'outcomes').findLast(
+    (outcome) => outcome.tenant === tenant && outcome.key === key,
+  )
   return draft ?? (yield* ask({ ask: 'outcome', tenant, key }))
 }

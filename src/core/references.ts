@@ -1,10 +1,10 @@
 /** Does what a resource refers to allow what is asked? @module */
 
 import { type Blocker, invalidInput, notFound } from '../errors.ts'
+import { referenceIn } from './change.ts'
 import type { JsonObject, Reference, ResourceView } from './definition.ts'
 import type { Kind } from './kind.ts'
 import { refusal } from './legality.ts'
-import { referenceIn } from './change.ts'
 import { loadReferrers, loadRow, type Plan } from './questions.ts'
 import type { ResourceRow } from './rows.ts'
 import { kindOf, type Run } from './run.ts'
@@ -26,7 +26,13 @@ export function referenceBlocker({ status }: Reference, target: ResourceRow): Bl
 }
 
 /** Checks the references that a decision changes. */
-export function* requireReferences(run: Run, kind: Kind, row: ResourceRow, command: string, context: string): Plan<void> {
+export function* requireReferences(
+  run: Run,
+  kind: Kind,
+  row: ResourceRow,
+  command: string,
+  context: string,
+): Plan<void> {
   if (kind.references.size === 0 || row.context === context) return
   const [before, after]: [JsonObject, JsonObject] = [JSON.parse(row.context), JSON.parse(context)]
   const blockers: Blocker[] = []
@@ -42,15 +48,30 @@ export function* requireReferences(run: Run, kind: Kind, row: ResourceRow, comma
 const NAMED_BLOCKERS = 10
 
 /** Refuses a command that live resources forbid by referring to this one. */
-export function* requireUnused(run: Run, kind: Kind, row: ResourceRow, command: string): Plan<void> {
+export function* requireUnused(
+  run: Run,
+  kind: Kind,
+  row: ResourceRow,
+  command: string,
+): Plan<void> {
   const fields = run.registry.restrictions.get(kind.type)?.get(command) ?? []
   const blockers: Blocker[] = []
   for (const field of fields) {
-    for (const { id, type, status } of yield* loadReferrers(run.layer, row.id, field, NAMED_BLOCKERS)) {
-      blockers.push({ code: 'in_use', message: `${type} ${id} ("${status}") refers to it`, resource_id: id })
+    for (const { id, type, status } of yield* loadReferrers(
+      run.layer,
+      row.id,
+      field,
+      NAMED_BLOCKERS,
+    )) {
+      blockers.push({
+        code: 'in_use',
+        message: `${type} ${id} ("${status}") refers to it`,
+        resource_id: id,
+      })
     }
   }
-  if (blockers.length > 0) throw refusal(kind, row, command, 'in_use', blockers.slice(0, NAMED_BLOCKERS))
+  if (blockers.length > 0)
+    throw refusal(kind, row, command, 'in_use', blockers.slice(0, NAMED_BLOCKERS))
 }
 
 /** Runs the definition's own check. */
@@ -72,11 +93,18 @@ export function* requireContent(
   if (blockers.length > 0) throw refusal(kind, row, command, 'reference', blockers)
 }
 
-function* targetViews(run: Run, kind: Kind, fields: JsonObject): Plan<Record<string, ResourceView | null>> {
+function* targetViews(
+  run: Run,
+  kind: Kind,
+  fields: JsonObject,
+): Plan<Record<string, ResourceView | null>> {
   const views: Record<string, ResourceView | null> = {}
   for (const [field, reference] of kind.references) {
     const id = referenceIn(fields, field)
-    views[field] = id === null ? null : fullViewOf(kindOf(run, reference.type), yield* loadTarget(run, reference, id))
+    views[field] =
+      id === null
+        ? null
+        : fullViewOf(kindOf(run, reference.type), yield* loadTarget(run, reference, id))
   }
   return views
 }

@@ -28,7 +28,8 @@ export function createRegistry(
   for (const [property, definition] of Object.entries(definitions)) {
     const kind = toKind(definition, digest)
     if (byType.has(kind.type)) throw machineInvalid(kind.type, 'its type is registered twice')
-    if (prefixes.has(kind.prefix)) throw machineInvalid(kind.type, `its prefix "${kind.prefix}" is registered twice`)
+    if (prefixes.has(kind.prefix))
+      throw machineInvalid(kind.type, `its prefix "${kind.prefix}" is registered twice`)
     byType.set(kind.type, kind)
     byProperty.set(property, kind)
     prefixes.add(kind.prefix)

@@ -2,8 +2,8 @@
 
 import { machineInvalid } from '../errors.ts'
 import type { Kind } from './kind.ts'
-import type { Registry } from './registry.ts'
 import { type Layer, openLayer } from './overlay.ts'
+import type { Registry } from './registry.ts'
 import type { Entry } from './rows.ts'
 
 /** Which secret of what; the same place is needed to decrypt it. */
@@ -48,7 +48,10 @@ const DEEPEST = 64
 /** The same call, one command further down a cascade. */
 export function deeper(run: Run, kind: Kind, causation: Entry | null): Run {
   if (run.depth >= DEEPEST) {
-    throw machineInvalid(kind.type, `a cascade of commands that tell one another is more than ${DEEPEST} deep`)
+    throw machineInvalid(
+      kind.type,
+      `a cascade of commands that tell one another is more than ${DEEPEST} deep`,
+    )
   }
   return { ...run, depth: run.depth + 1, causation: causation ?? run.causation }
 }
@@ -61,6 +64,7 @@ export function apart(run: Run): Run {
 /** The kind of a type that registration has checked. */
 export function kindOf(run: Run, type: string): Kind {
   const kind = run.registry.byType.get(type)
-  if (kind === undefined) throw machineInvalid(type, 'it is not registered, but stored resources are of it')
+  if (kind === undefined)
+    throw machineInvalid(type, 'it is not registered, but stored resources are of it')
   return kind
 }

@@ -22,15 +22,17 @@ export function stripSecrets(kind: Kind, command: string, payload: JsonObject): 
   for (const [name, secret] of kind.secrets) {
     if (!('path' in secret) || !(secret.on?.includes(command) ?? true)) continue
     const path = secret.path.split('.')
-    const parent = path.slice(0, -1).reduce<unknown>(childOf, visible)
-    if (!isObject(parent)) continue
-    const value = childOf(parent, path.at(-1) ?? '')
-    // A payload that says nothing at all about a secret leaves it as it is.
-    if (value === undefined && path.length === 1) continue
-    if (secret.keep ?? true) carried.set(name, value)
+    if (!speaksOf(visible, path)) continue
+    if (secret.keep ?? true) carried.set(name, path.reduce<unknown>(childOf, visible))
     visible = without(visible, path)
   }
   return { visible, carried }
+}
+
+/** Whether a payload has a value at the path or, deeper down, its surroundings: then it says there is none. */
+function speaksOf(payload: JsonObject, path: readonly string[]): boolean {
+  if (path.length === 1) return childOf(payload, path[0] ?? '') !== undefined
+  return isObject(path.slice(0, -1).reduce<unknown>(childOf, payload))
 }
 
 function childOf(value: unknown, key: string): unknown {
@@ -92,7 +94,10 @@ function* changedSecrets(
     const envelope = stored.get(name)
     if (value === undefined) {
       if (envelope !== undefined) changes.push({ change: 'erase', resourceId: id, name })
-    } else if (envelope === undefined || !isSame(run.vault.open({ type: kind.type, id, name }, envelope), value)) {
+    } else if (
+      envelope === undefined ||
+      !isSame(run.vault.open({ type: kind.type, id, name }, envelope), value)
+    ) {
       changes.push(setting(run, kind, id, name, value))
     }
   }

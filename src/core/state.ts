@@ -31,7 +31,11 @@ function resolved(kind: Kind, value: string): Snapshot {
   try {
     return kind.machine.resolveState({ value: JSON.parse(value), context: {} })
   } catch (cause) {
-    throw machineInvalid(kind.type, `it has no state ${value}, in which a stored resource is`, cause)
+    throw machineInvalid(
+      kind.type,
+      `it has no state ${value}, in which a stored resource is`,
+      cause,
+    )
   }
 }
 
@@ -48,10 +52,13 @@ export function memoryOf(kind: Kind, snapshot: Snapshot, value: string): string 
   const remembered: [string, readonly StateNode[]][] = Object.entries(snapshot.historyValue)
   const natural: readonly StateNode[] = bareSnapshot(kind, value)._nodes
   const active: readonly StateNode[] = snapshot._nodes
-  const isNatural = natural.length === active.length && natural.every((node, index) => node === active[index])
+  const isNatural =
+    natural.length === active.length && natural.every((node, index) => node === active[index])
   if (remembered.length === 0 && isNatural) return null
   const memory: Memory = {
-    ...(remembered.length > 0 && { history: Object.fromEntries(remembered.map(([id, nodes]) => [id, idsOf(nodes)])) }),
+    ...(remembered.length > 0 && {
+      history: Object.fromEntries(remembered.map(([id, nodes]) => [id, idsOf(nodes)])),
+    }),
     ...(!isNatural && { nodes: idsOf(active) }),
   }
   return JSON.stringify(memory)
@@ -61,12 +68,17 @@ function idsOf(nodes: readonly StateNode[]): string[] {
   return nodes.map(({ id }) => id)
 }
 
-function revivedMemory(kind: Kind, text: string): Partial<Pick<Snapshot, 'historyValue' | '_nodes'>> {
+function revivedMemory(
+  kind: Kind,
+  text: string,
+): Partial<Pick<Snapshot, 'historyValue' | '_nodes'>> {
   const { history, nodes }: Memory = JSON.parse(text)
   const revived = (ids: readonly string[]) => ids.flatMap((id) => kind.nodes.get(id) ?? [])
   return {
     ...(history && {
-      historyValue: Object.fromEntries(Object.entries(history).map(([id, ids]) => [id, revived(ids)])),
+      historyValue: Object.fromEntries(
+        Object.entries(history).map(([id, ids]) => [id, revived(ids)]),
+      ),
     }),
     ...(nodes && { _nodes: revived(nodes) }),
   }
@@ -74,7 +86,8 @@ function revivedMemory(kind: Kind, text: string): Partial<Pick<Snapshot, 'histor
 
 /** The public name of a state: the key of the innermost active one, or of the parallel one above it. */
 export function statusOf(kind: Kind, snapshot: Snapshot): string {
-  if (kind.status !== undefined) return kind.status({ value: snapshot.value, context: snapshot.context })
+  if (kind.status !== undefined)
+    return kind.status({ value: snapshot.value, context: snapshot.context })
   let node: StateNode = kind.machine.root
   let value: unknown = snapshot.value
   while (node.type === 'compound') {
@@ -115,7 +128,9 @@ export function summaryOf(
   status: string,
   context: JsonObject,
 ): string {
-  const shown = Object.entries(publicFields(kind, context)).filter(([key]) => kind.summary?.has(key) ?? true)
+  const shown = Object.entries(publicFields(kind, context)).filter(
+    ([key]) => kind.summary?.has(key) ?? true,
+  )
   return JSON.stringify({
     id: row.id,
     object: kind.type,

@@ -4,20 +4,43 @@ import { machineInvalid } from '../errors.ts'
 import type { Secret } from './definition.ts'
 import type { Kind } from './kind.ts'
 import type { Registry } from './registry.ts'
-import { allActions, allStates, actionName, builtinType, implementation, type StateNode, staticEmits } from './structure.ts'
+import {
+  actionName,
+  allActions,
+  allStates,
+  builtinType,
+  implementation,
+  type StateNode,
+  staticEmits,
+} from './structure.ts'
 import { type TellDeclaration, tellDeclaration } from './tell.ts'
 
 /** The fields that the engine gives every resource; a context cannot have its own. */
-export const COMMON_FIELDS: readonly string[] = ['id', 'object', 'status', 'version', 'created_at', 'updated_at']
+export const COMMON_FIELDS: readonly string[] = [
+  'id',
+  'object',
+  'status',
+  'version',
+  'created_at',
+  'updated_at',
+]
 
-const SUPPORTED = new Set(['xstate.assign', 'xstate.emit', 'xstate.raise', 'xstate.cancel', 'xstate.log', 'xstate.enqueueActions'])
+const SUPPORTED = new Set([
+  'xstate.assign',
+  'xstate.emit',
+  'xstate.raise',
+  'xstate.cancel',
+  'xstate.log',
+  'xstate.enqueueActions',
+])
 
 /** Throws `machine_invalid`, naming machine and state, for the first thing in a registry that cannot work. */
 export function validate(registry: Registry): void {
   for (const kind of registry.byType.values()) {
     validateNames(kind)
     for (const state of allStates(kind.machine)) validateState(kind, state)
-    for (const { state, action } of allActions(kind.machine)) validateAction(registry, kind, state, action)
+    for (const { state, action } of allActions(kind.machine))
+      validateAction(registry, kind, state, action)
     validateEvents(kind)
     validateReferences(registry, kind)
     validateSecrets(kind)
@@ -34,14 +57,16 @@ function inState(state: StateNode): string {
 
 function validateNames(kind: Kind): void {
   if (!/^[a-z][a-z0-9_]*$/.test(kind.type)) fail(kind, 'its type has to be lower snake case')
-  if (!/^[a-z][a-z0-9_]*$/.test(kind.prefix)) fail(kind, `its prefix "${kind.prefix}" has to be lower snake case`)
+  if (!/^[a-z][a-z0-9_]*$/.test(kind.prefix))
+    fail(kind, `its prefix "${kind.prefix}" has to be lower snake case`)
   for (const command of kind.commands.keys()) {
     if (command.startsWith('xstate.') || command === 'create' || command === '') {
       fail(kind, `"${command}" cannot be the name of a command`)
     }
   }
   for (const command of kind.internal) {
-    if (!kind.commands.has(command)) fail(kind, `its internal command "${command}" is not among its commands`)
+    if (!kind.commands.has(command))
+      fail(kind, `its internal command "${command}" is not among its commands`)
   }
 }
 
@@ -64,7 +89,11 @@ function validateState(kind: Kind, state: StateNode): void {
 
 function validateAction(registry: Registry, kind: Kind, state: StateNode, action: unknown): void {
   const implemented = implementation(kind.machine, action)
-  if (implemented === undefined) fail(kind, `${inState(state)} uses the action "${actionName(action)}", which is not implemented`)
+  if (implemented === undefined)
+    fail(
+      kind,
+      `${inState(state)} uses the action "${actionName(action)}", which is not implemented`,
+    )
   const builtin = builtinType(implemented)
   if (builtin !== undefined && !SUPPORTED.has(builtin)) {
     fail(kind, `${inState(state)} uses ${builtin.slice('xstate.'.length)}, which is not supported`)
@@ -73,29 +102,46 @@ function validateAction(registry: Registry, kind: Kind, state: StateNode, action
   if (tell !== undefined) validateTell(registry, kind, state, tell)
 }
 
-function validateTell(registry: Registry, kind: Kind, state: StateNode, { to, command }: TellDeclaration): void {
+function validateTell(
+  registry: Registry,
+  kind: Kind,
+  state: StateNode,
+  { to, command }: TellDeclaration,
+): void {
   const told = typeof to === 'string' ? kind.references.get(to)?.type : to.type
   const target = told === undefined ? undefined : registry.byType.get(told)
   if (target === undefined || (typeof to !== 'string' && !target.references.has(to.by))) {
-    fail(kind, `${inState(state)} tells ${JSON.stringify(to)}, which is no reference that is declared`)
+    fail(
+      kind,
+      `${inState(state)} tells ${JSON.stringify(to)}, which is no reference that is declared`,
+    )
   }
   if (typeof command !== 'function' && !target.commands.has(command.type)) {
-    fail(kind, `${inState(state)} tells ${target.type} "${command.type}", which is not among its commands`)
+    fail(
+      kind,
+      `${inState(state)} tells ${target.type} "${command.type}", which is not among its commands`,
+    )
   }
 }
 
 function validateEvents(kind: Kind): void {
   for (const type of staticEmits(kind.machine)) {
-    if (!kind.events.has(type)) fail(kind, `it emits "${type}", which is not among its events: ${[...kind.events].join(', ')}`)
+    if (!kind.events.has(type))
+      fail(
+        kind,
+        `it emits "${type}", which is not among its events: ${[...kind.events].join(', ')}`,
+      )
   }
 }
 
 function validateReferences(registry: Registry, kind: Kind): void {
   for (const [field, { type, restricts = [] }] of kind.references) {
     const target = registry.byType.get(type)
-    if (target === undefined) fail(kind, `its field "${field}" refers to "${type}", which is not registered`)
+    if (target === undefined)
+      fail(kind, `its field "${field}" refers to "${type}", which is not registered`)
     for (const command of restricts) {
-      if (!target.commands.has(command)) fail(kind, `its field "${field}" restricts "${command}", which ${type} does not have`)
+      if (!target.commands.has(command))
+        fail(kind, `its field "${field}" restricts "${command}", which ${type} does not have`)
     }
   }
   for (const [field, { type }] of kind.companions) {

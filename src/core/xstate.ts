@@ -109,9 +109,12 @@ export class StepFailure extends Error {
   /** How far the machine had come; undefined within the first microstep. */
   readonly reached: Snapshot | undefined
 
-  constructor(cause: unknown, reached: Snapshot | undefined) {
-    super(cause instanceof Error ? cause.message : String(cause), { cause })
-    this.reached = reached
+  constructor(
+    message: string,
+    options: { readonly cause: unknown; readonly reached: Snapshot | undefined },
+  ) {
+    super(message, { cause: options.cause })
+    this.reached = options.reached
   }
 }
 
@@ -122,13 +125,19 @@ function record(as: Self, step: () => Snapshot): { snapshot: Snapshot; recorded:
     const snapshot = step()
     if (snapshot.status === 'error') throw snapshot.error
     return { snapshot, recorded: recording }
-  } catch (error) {
-    throw new StepFailure(error, recording.snapshots.at(-1))
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause)
+    throw new StepFailure(message, { cause, reached: recording.snapshots.at(-1) })
   }
 }
 
 /** Lets a machine take one event. Throws `StepFailure`. */
-export function takeStep(machine: Machine, from: Snapshot, event: { readonly type: string }, as: Self): Step {
+export function takeStep(
+  machine: Machine,
+  from: Snapshot,
+  event: { readonly type: string },
+  as: Self,
+): Step {
   const { snapshot, recorded } = record(as, () => machine.transition(from, event, scope))
   if (!recorded.accepted) return { snapshot: from, microsteps: [], accepted: false }
   return { snapshot, microsteps: paired(recorded.snapshots, recorded.effects), accepted: true }
@@ -146,7 +155,10 @@ export function takeFirstStep(machine: Machine, input: unknown, as: Self): Step 
   }
 }
 
-function paired(snapshots: readonly Snapshot[], effects: readonly (readonly Effect[])[]): Microstep[] {
+function paired(
+  snapshots: readonly Snapshot[],
+  effects: readonly (readonly Effect[])[],
+): Microstep[] {
   return snapshots.map((snapshot, index) => ({ snapshot, effects: effects[index] ?? [] }))
 }
 
@@ -159,7 +171,9 @@ function entrySnapshot(machine: Machine, { effects: [entry] }: Recording): Snaps
 
 /** The transitions of the active states that an event type could take, guards aside. */
 export function candidates(snapshot: Snapshot, eventType: string): Transition[] {
-  return getNextTransitions(snapshot).filter(({ eventType: descriptor }) => matches(eventType, descriptor))
+  return getNextTransitions(snapshot).filter(({ eventType: descriptor }) =>
+    matches(eventType, descriptor),
+  )
 }
 
 /** Whether a machine would take an event; looks at guards, runs no action. */

@@ -8,7 +8,16 @@ import { idIssues, unknownKeys } from '../runtime/options.ts'
 import type { EntryQuery } from '../store/store.ts'
 import { type Event, toEvent } from './event.ts'
 import { listOf, type Moment, momentOf, tenantOf } from './filters.ts'
-import { fetchPage, fromCursor, limitOf, PAGE_OPTIONS, type PageOptions, type PagePromise, pageIssues, toCursor } from './page.ts'
+import {
+  fetchPage,
+  fromCursor,
+  limitOf,
+  PAGE_OPTIONS,
+  type PageOptions,
+  type PagePromise,
+  pageIssues,
+  toCursor,
+} from './page.ts'
 
 /** Which events to list, newest first by default. */
 export interface EventFilter<Type extends string = string> extends PageOptions {
@@ -41,7 +50,11 @@ export interface Reader {
 }
 
 /** Lists events. Throws `invalid_input` for filters that cannot match anything. */
-export function listEvents(context: Context, reader: Reader, filter: EventFilter = {}): PagePromise<Event> {
+export function listEvents(
+  context: Context,
+  reader: Reader,
+  filter: EventFilter = {},
+): PagePromise<Event> {
   const limit = limitOf(filter)
   return fetchPage(
     {
@@ -62,19 +75,28 @@ async function readEntries(
 ): Promise<readonly SealedEntry[]> {
   const after = await placeOf(context, reader, cursor)
   const query = { ...toQuery(context, reader, filter), after }
-  if (query.resourceId !== null && !(await isVisible(context, query.resourceId, query.tenant))) return []
+  if (query.resourceId !== null && !(await isVisible(context, query.resourceId, query.tenant)))
+    return []
   return context.store.listEntries(query)
 }
 
 /** The place in the log after which to read on: that of a cursor, or of an event. */
-async function placeOf({ store }: Context, { tenant, root }: Reader, cursor: string | undefined): Promise<number | null> {
+async function placeOf(
+  { store }: Context,
+  { tenant, root }: Reader,
+  cursor: string | undefined,
+): Promise<number | null> {
   const entry = cursor?.startsWith('evt_') ? await store.findEntry(cursor) : undefined
   if (entry !== undefined && (root || entry.tenant === tenant)) return entry.seq
   const [after = null] = fromCursor('events', cursor) ?? []
   return after
 }
 
-async function isVisible({ store }: Context, resourceId: string, tenant: string | null): Promise<boolean> {
+async function isVisible(
+  { store }: Context,
+  resourceId: string,
+  tenant: string | null,
+): Promise<boolean> {
   const row = await store.findResource(resourceId)
   return row !== undefined && (tenant === null || row.tenant === tenant)
 }
@@ -97,7 +119,12 @@ function toQuery(context: Context, reader: Reader, filter: EventFilter): Omit<En
   return { ...query, ...range, internal, resourceId: filter.resource ?? null }
 }
 
-function typesOf(context: Context, { type }: EventFilter, internal: boolean, issues: Issue[]): readonly string[] | null {
+function typesOf(
+  context: Context,
+  { type }: EventFilter,
+  internal: boolean,
+  issues: Issue[],
+): readonly string[] | null {
   if (type === undefined) return null
   const patterns: readonly string[] = listOf(type)
   if (patterns.includes('*')) return null
@@ -108,7 +135,8 @@ function typesOf(context: Context, { type }: EventFilter, internal: boolean, iss
     for (const name of matching) types.add(name)
     if (matching.length === 0) issues.push(unknownType(pattern))
   }
-  if (patterns.length === 0) issues.push({ path: ['type'], code: 'empty', message: 'has to name at least one type' })
+  if (patterns.length === 0)
+    issues.push({ path: ['type'], code: 'empty', message: 'has to name at least one type' })
   return [...types]
 }
 
@@ -118,7 +146,10 @@ function unknownType(pattern: unknown): Issue {
 }
 
 function matches(pattern: string, type: string): boolean {
-  return typeof pattern === 'string' && (pattern === type || (pattern.endsWith('.*') && type.startsWith(pattern.slice(0, -1))))
+  return (
+    typeof pattern === 'string' &&
+    (pattern === type || (pattern.endsWith('.*') && type.startsWith(pattern.slice(0, -1))))
+  )
 }
 
 /** The types that the entries of a kind can have. */

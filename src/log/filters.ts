@@ -13,16 +13,26 @@ export function momentOf(name: string, moment: Moment | undefined, issues: Issue
   const isText = typeof moment === 'string' && ISO.test(moment)
   const time = isText ? Date.parse(moment) : moment instanceof Date ? moment.getTime() : Number.NaN
   if (!Number.isNaN(time)) return time
-  const message = 'has to be a Date or a text in ISO 8601 with a time zone, such as 2026-01-31T12:00:00Z'
+  const message =
+    'has to be a Date or a text in ISO 8601 with a time zone, such as 2026-01-31T12:00:00Z'
   issues.push({ path: [name], code: 'invalid_time', message })
   return null
 }
 
 /** The tenant to list: the caller's own, or on the root handle any other, `*` for all. Null for all. */
-export function tenantOf(own: string, root: boolean, asked: string | undefined, issues: Issue[]): string | null {
+export function tenantOf(
+  own: string,
+  root: boolean,
+  asked: string | undefined,
+  issues: Issue[],
+): string | null {
   if (asked === undefined || asked === own) return own
   if (root && typeof asked === 'string') return asked === '*' ? null : asked
-  issues.push({ path: ['tenant'], code: 'invalid_tenant', message: 'can only be given on the root handle' })
+  issues.push({
+    path: ['tenant'],
+    code: 'invalid_tenant',
+    message: 'can only be given on the root handle',
+  })
   return own
 }
 

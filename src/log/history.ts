@@ -6,7 +6,16 @@ import type { SealedEntry } from '../core/rows.ts'
 import { refuseIssues } from '../errors.ts'
 import { unknownKeys } from '../runtime/options.ts'
 import { type Event, toEvent } from './event.ts'
-import { fetchPage, fromCursor, limitOf, PAGE_OPTIONS, type PageOptions, type PagePromise, pageIssues, toCursor } from './page.ts'
+import {
+  fetchPage,
+  fromCursor,
+  limitOf,
+  PAGE_OPTIONS,
+  type PageOptions,
+  type PagePromise,
+  pageIssues,
+  toCursor,
+} from './page.ts'
 import { getRow } from './resources.ts'
 
 /** An entry of a resource's history. */
@@ -20,8 +29,15 @@ export type HistoryEntry<AnyEvent = Event> = AnyEvent & {
 }
 
 /** Lists everything that a resource has been through, internal entries included, oldest first. Throws `not_found`. */
-export function historyOf(context: Context, tenant: string, kind: Kind, id: string, options: PageOptions = {}): PagePromise<HistoryEntry> {
-  const list = `history:${id}`
+export function historyOf(
+  context: Context,
+  tenant: string,
+  kind: Kind,
+  id: string,
+  options: PageOptions = {},
+): PagePromise<HistoryEntry> {
+  // A template would throw on a symbol, before the id is checked.
+  const list = ['history', String(id)].join(':')
   return fetchPage(
     {
       limit: limitOf(options),
@@ -29,7 +45,13 @@ export function historyOf(context: Context, tenant: string, kind: Kind, id: stri
         await getRow(context, tenant, kind, id)
         refuseIssues('the options', [...unknownKeys(options, PAGE_OPTIONS), ...pageIssues(options)])
         const [after = null] = fromCursor(list, cursor) ?? []
-        return context.store.listEntries({ ...EVERYTHING, resourceId: id, after, order: options.order ?? 'asc', limit: limitOf(options) + 1 })
+        return context.store.listEntries({
+          ...EVERYTHING,
+          resourceId: id,
+          after,
+          order: options.order ?? 'asc',
+          limit: limitOf(options) + 1,
+        })
       },
       cursorAfter: ({ seq }: SealedEntry) => toCursor(list, [seq]),
       toItem: toHistoryEntry,

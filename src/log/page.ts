@@ -1,6 +1,6 @@
 /** How is a long list read page by page? @module */
 
-import { invalidInput, type Issue } from '../errors.ts'
+import { type Issue, invalidInput } from '../errors.ts'
 
 /** A part of a list; iterating over it goes through all that follow as well. */
 export interface Page<Item> extends AsyncIterable<Item> {
@@ -38,7 +38,11 @@ export function limitOf({ limit = DEFAULT_LIMIT }: PageOptions): number {
 export function pageIssues({ limit, order, cursor }: PageOptions): Issue[] {
   const issues: Issue[] = []
   if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1 && limit <= HIGHEST_LIMIT)) {
-    issues.push({ path: ['limit'], code: 'invalid_limit', message: `has to be a whole number from 1 to ${HIGHEST_LIMIT}` })
+    issues.push({
+      path: ['limit'],
+      code: 'invalid_limit',
+      message: `has to be a whole number from 1 to ${HIGHEST_LIMIT}`,
+    })
   }
   if (order !== undefined && order !== 'asc' && order !== 'desc') {
     issues.push({ path: ['order'], code: 'invalid_order', message: 'has to be "asc" or "desc"' })
@@ -48,7 +52,11 @@ export function pageIssues({ limit, order, cursor }: PageOptions): Issue[] {
 }
 
 function cursorIssue(): Issue {
-  return { path: ['cursor'], code: 'invalid_cursor', message: 'is not the next_cursor of a page of this list' }
+  return {
+    path: ['cursor'],
+    code: 'invalid_cursor',
+    message: 'is not the next_cursor of a page of this list',
+  }
 }
 
 // Bumped when cursors change their form.
@@ -60,7 +68,11 @@ export function toCursor(list: string, place: readonly number[]): string {
 }
 
 /** Reads a place from a cursor of the same list; null without one. Throws `invalid_input` for any other text. */
-export function fromCursor(list: string, cursor: string | undefined, numbers = 1): readonly number[] | null {
+export function fromCursor(
+  list: string,
+  cursor: string | undefined,
+  numbers = 1,
+): readonly number[] | null {
   if (cursor === undefined) return null
   const [version, of, ...place] = parsed(cursor)
   const isPlace = place.length === numbers && place.every((part) => Number.isSafeInteger(part))
@@ -87,14 +99,20 @@ export interface PageSource<Row, Item> {
 }
 
 /** Fetches a page. */
-export function fetchPage<Row, Item>(source: PageSource<Row, Item>, cursor: string | undefined): PagePromise<Item> {
+export function fetchPage<Row, Item>(
+  source: PageSource<Row, Item>,
+  cursor: string | undefined,
+): PagePromise<Item> {
   const promise = buildPage(source, cursor)
   return withIterator(promise, async function* () {
     yield* await promise
   })
 }
 
-async function buildPage<Row, Item>(source: PageSource<Row, Item>, cursor: string | undefined): Promise<Page<Item>> {
+async function buildPage<Row, Item>(
+  source: PageSource<Row, Item>,
+  cursor: string | undefined,
+): Promise<Page<Item>> {
   const rows = await source.read(cursor)
   const shown = rows.slice(0, source.limit)
   const last = shown.at(-1)
@@ -103,7 +121,10 @@ async function buildPage<Row, Item>(source: PageSource<Row, Item>, cursor: strin
   return withIterator(page, () => itemsFrom(source, page))
 }
 
-async function* itemsFrom<Row, Item>(source: PageSource<Row, Item>, first: Omit<Page<Item>, typeof Symbol.asyncIterator>): AsyncGenerator<Item> {
+async function* itemsFrom<Row, Item>(
+  source: PageSource<Row, Item>,
+  first: Omit<Page<Item>, typeof Symbol.asyncIterator>,
+): AsyncGenerator<Item> {
   let page = first
   for (;;) {
     yield* page.data
@@ -113,6 +134,10 @@ async function* itemsFrom<Row, Item>(source: PageSource<Row, Item>, first: Omit<
 }
 
 // Not enumerable, so that a page prints and compares as the data that it is.
-function withIterator<T extends object, Item>(target: T, iterate: () => AsyncIterator<Item>): T & AsyncIterable<Item> {
-  return Object.defineProperty(target, Symbol.asyncIterator, { value: iterate }) as T & AsyncIterable<Item>
+function withIterator<T extends object, Item>(
+  target: T,
+  iterate: () => AsyncIterator<Item>,
+): T & AsyncIterable<Item> {
+  return Object.defineProperty(target, Symbol.asyncIterator, { value: iterate }) as T &
+    AsyncIterable<Item>
 }

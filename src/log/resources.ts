@@ -11,10 +11,22 @@ import { checkId, idIssues, unknownKeys } from '../runtime/options.ts'
 import type { Placed, ResourceQuery } from '../store/store.ts'
 import type { Reader } from './events.ts'
 import { listOf, type Moment, momentOf, tenantOf } from './filters.ts'
-import { fetchPage, fromCursor, limitOf, PAGE_OPTIONS, type PageOptions, type PagePromise, pageIssues, toCursor } from './page.ts'
+import {
+  fetchPage,
+  fromCursor,
+  limitOf,
+  PAGE_OPTIONS,
+  type PageOptions,
+  type PagePromise,
+  pageIssues,
+  toCursor,
+} from './page.ts'
 
 /** Which resources to list, newest first by default. Reference fields filter by the id they hold. */
-export type ResourceFilter<Status extends string = string, Reference extends string = string> = PageOptions & {
+export type ResourceFilter<
+  Status extends string = string,
+  Reference extends string = string,
+> = PageOptions & {
   /** One or many; by default all but `deleted`. */
   readonly status?: Status | readonly Status[]
   /** Created after this moment. */
@@ -31,37 +43,67 @@ const FILTERS = [...PAGE_OPTIONS, 'status', 'created_after', 'created_before', '
 const GONE = 'deleted'
 
 /** Finds a row of this tenant and kind. */
-export async function findRow({ store }: Context, tenant: string, kind: Kind, id: string): Promise<ResourceRow | undefined> {
+export async function findRow(
+  { store }: Context,
+  tenant: string,
+  kind: Kind,
+  id: string,
+): Promise<ResourceRow | undefined> {
   checkId(id)
   const row = await store.findResource(id)
   return row?.tenant === tenant && row.type === kind.type ? row : undefined
 }
 
 /** Finds a row of this tenant and kind. Throws `not_found`. */
-export async function getRow(context: Context, tenant: string, kind: Kind, id: string): Promise<ResourceRow> {
+export async function getRow(
+  context: Context,
+  tenant: string,
+  kind: Kind,
+  id: string,
+): Promise<ResourceRow> {
   const row = await findRow(context, tenant, kind, id)
   if (row === undefined) throw notFound(id, kind.type)
   return row
 }
 
 /** Reads a resource. Throws `not_found`. */
-export async function getResource(context: Context, tenant: string, kind: Kind, id: string): Promise<ResourceView> {
+export async function getResource(
+  context: Context,
+  tenant: string,
+  kind: Kind,
+  id: string,
+): Promise<ResourceView> {
   return viewOf(kind, await getRow(context, tenant, kind, id))
 }
 
 /** Reads a resource; undefined when there is none. */
-export async function findResource(context: Context, tenant: string, kind: Kind, id: string): Promise<ResourceView | undefined> {
+export async function findResource(
+  context: Context,
+  tenant: string,
+  kind: Kind,
+  id: string,
+): Promise<ResourceView | undefined> {
   const row = await findRow(context, tenant, kind, id)
   return row && viewOf(kind, row)
 }
 
 /** Tells which commands are legal now. */
-export async function acceptsOf(context: Context, tenant: string, kind: Kind, id: string): Promise<readonly string[]> {
+export async function acceptsOf(
+  context: Context,
+  tenant: string,
+  kind: Kind,
+  id: string,
+): Promise<readonly string[]> {
   return acceptedCommands(kind, await getRow(context, tenant, kind, id))
 }
 
 /** Lists resources of a kind. Throws `invalid_input` for filters that cannot match anything. */
-export function listResources(context: Context, reader: Reader, kind: Kind, filter: ResourceFilter = {}): PagePromise<ResourceView> {
+export function listResources(
+  context: Context,
+  reader: Reader,
+  kind: Kind,
+  filter: ResourceFilter = {},
+): PagePromise<ResourceView> {
   return fetchPage(
     {
       limit: limitOf(filter),
@@ -73,10 +115,17 @@ export function listResources(context: Context, reader: Reader, kind: Kind, filt
   )
 }
 
-function toQuery(reader: Reader, kind: Kind, filter: ResourceFilter, cursor: string | undefined): ResourceQuery {
+function toQuery(
+  reader: Reader,
+  kind: Kind,
+  filter: ResourceFilter,
+  cursor: string | undefined,
+): ResourceQuery {
   const fields = [...kind.references.keys()]
   const issues: Issue[] = [...unknownKeys(filter, [...FILTERS, ...fields]), ...pageIssues(filter)]
-  const references = fields.flatMap((field) => (filter[field] === undefined ? [] : [[field, filter[field]] as const]))
+  const references = fields.flatMap((field) =>
+    filter[field] === undefined ? [] : [[field, filter[field]] as const],
+  )
   for (const [field, id] of references) issues.push(...idIssues(field, id))
   const query = {
     tenant: tenantOf(reader.tenant, reader.root, filter.tenant, issues),
@@ -90,12 +139,18 @@ function toQuery(reader: Reader, kind: Kind, filter: ResourceFilter, cursor: str
   return { ...query, ...range, type: kind.type, references: Object.fromEntries(references) }
 }
 
-function statusesOf(kind: Kind, asked: string | readonly string[] | undefined, issues: Issue[]): readonly string[] | null {
+function statusesOf(
+  kind: Kind,
+  asked: string | readonly string[] | undefined,
+  issues: Issue[],
+): readonly string[] | null {
   // A definition that names statuses itself has not said which there are.
   const open = kind.statuses.length === 0
   if (asked === undefined) return open ? null : kind.statuses.filter((status) => status !== GONE)
   const statuses = listOf(asked)
-  const unknown = statuses.filter((status) => typeof status !== 'string' || !(open || kind.statuses.includes(status)))
+  const unknown = statuses.filter(
+    (status) => typeof status !== 'string' || !(open || kind.statuses.includes(status)),
+  )
   if (unknown.length > 0 || statuses.length === 0) {
     const message = `${JSON.stringify(unknown)} is not among the statuses of ${kind.type}: ${kind.statuses.join(', ')}`
     issues.push({ path: ['status'], code: 'unknown_status', message })

@@ -6,7 +6,14 @@ import { openLayer } from '../core/overlay.ts'
 import { parseCommand, parseInput } from '../core/payload.ts'
 import { planCreate, planSend } from '../core/plan.ts'
 import { type Blocker, isPawlError, type PawlErrorOf, type RefusalReason } from '../errors.ts'
-import { checkCreateOptions, checkId, checkSendOptions, type CreateOptions, type SendOptions, toCaller } from './options.ts'
+import {
+  type CreateOptions,
+  checkCreateOptions,
+  checkId,
+  checkSendOptions,
+  type SendOptions,
+  toCaller,
+} from './options.ts'
 import { type Outcome, toIdempotency, toOutcome } from './outcomes.ts'
 import { toRun } from './writer.ts'
 
@@ -67,11 +74,14 @@ export async function sendCommand(
 }
 
 /** Sends a command, giving refusals and version conflicts as values. */
-export async function trySendCommand(...args: Parameters<typeof sendCommand>): Promise<Attempt<Outcome>> {
+export async function trySendCommand(
+  ...args: Parameters<typeof sendCommand>
+): Promise<Attempt<Outcome>> {
   try {
     return { ok: true, ...(await sendCommand(...args)) }
   } catch (error) {
-    if (isPawlError(error, 'illegal_transition') || isPawlError(error, 'version_conflict')) return { ok: false, error }
+    if (isPawlError(error, 'illegal_transition') || isPawlError(error, 'version_conflict'))
+      return { ok: false, error }
     throw error
   }
 }
@@ -90,7 +100,9 @@ export async function explainCommand(
   const caller = { tenant, actor: null, correlationId: null }
   try {
     // Decided like a command, in layers that are then dropped.
-    await context.store.read(() => planSend(toRun(context, openLayer(openLayer()), caller), request))
+    await context.store.read(() =>
+      planSend(toRun(context, openLayer(openLayer()), caller), request),
+    )
     return { accepted: true }
   } catch (error) {
     if (!isPawlError(error, 'illegal_transition')) throw error

@@ -45,7 +45,9 @@ function toKey(text: string, index: number): Key {
   const secret = typeof text === 'string' ? Buffer.from(text, 'base64') : Buffer.alloc(0)
   if (secret.length !== KEY_BYTES) {
     const message = `has to be ${KEY_BYTES} bytes in base64; make one with: openssl rand -base64 32`
-    throw invalidInput('the option encryptionKeys', [{ path: ['encryptionKeys', index], code: 'invalid_key', message }])
+    throw invalidInput('the option encryptionKeys', [
+      { path: ['encryptionKeys', index], code: 'invalid_key', message },
+    ])
   }
   return { secret, id: createHash('sha256').update(secret).digest().subarray(0, KEY_ID_BYTES) }
 }
@@ -61,7 +63,8 @@ function seal([key]: readonly Key[], ids: Ids, place: SecretPlace, value: unknow
 function open(keys: readonly Key[], place: SecretPlace, envelope: Buffer): unknown {
   const id = envelope.subarray(1, 1 + KEY_ID_BYTES)
   const key = keys.find((candidate) => candidate.id.equals(id))
-  if (key === undefined || envelope[0] !== FORMAT || envelope.length < HEAD_BYTES) throw undecipherable(place)
+  if (key === undefined || envelope[0] !== FORMAT || envelope.length < HEAD_BYTES)
+    throw undecipherable(place)
   const nonce = envelope.subarray(1 + KEY_ID_BYTES, 1 + KEY_ID_BYTES + NONCE_BYTES)
   const tag = envelope.subarray(HEAD_BYTES - TAG_BYTES, HEAD_BYTES)
   try {
@@ -84,13 +87,20 @@ function keyMissing({ type, name }: SecretPlace): PawlError<'encryption_key_miss
   return new PawlError('encryption_key_missing', message, { resource_type: type, secret: name })
 }
 
-function undecipherable({ type, id, name }: SecretPlace, cause?: unknown): PawlError<'decryption_failed'> {
+function undecipherable(
+  { type, id, name }: SecretPlace,
+  cause?: unknown,
+): PawlError<'decryption_failed'> {
   const message = `the secret "${name}" of ${type} ${id} was encrypted with a key that is not among encryptionKeys, or has been altered`
   return new PawlError('decryption_failed', message, { resource_id: id, secret: name }, { cause })
 }
 
 /** A keyed hash, so that nobody can try out secrets against what is stored; without a key a plain one. */
 function fingerprints(keys: readonly Key[], text: string): [string, ...string[]] {
-  const [first, ...others] = keys.map(({ secret }) => createHmac('sha256', secret).update(text).digest('base64url'))
-  return first === undefined ? [createHash('sha256').update(text).digest('base64url')] : [first, ...others]
+  const [first, ...others] = keys.map(({ secret }) =>
+    createHmac('sha256', secret).update(text).digest('base64url'),
+  )
+  return first === undefined
+    ? [createHash('sha256').update(text).digest('base64url')]
+    : [first, ...others]
 }

@@ -43,10 +43,20 @@ export function checkCreateOptions(options: CreateOptions): void {
 
 /** Checks the options of `send`. Throws `invalid_input` with all issues. */
 export function checkSendOptions(options: SendOptions): void {
-  const issues = [...unknownKeys(options, [...CREATE_OPTIONS, 'expectedVersion']), ...createIssues(options)]
+  const issues = [
+    ...unknownKeys(options, [...CREATE_OPTIONS, 'expectedVersion']),
+    ...createIssues(options),
+  ]
   const { expectedVersion } = options ?? {}
-  if (expectedVersion !== undefined && !(Number.isSafeInteger(expectedVersion) && expectedVersion >= 1)) {
-    issues.push({ path: ['expectedVersion'], code: 'invalid_version', message: 'has to be a positive whole number' })
+  if (
+    expectedVersion !== undefined &&
+    !(Number.isSafeInteger(expectedVersion) && expectedVersion >= 1)
+  ) {
+    issues.push({
+      path: ['expectedVersion'],
+      code: 'invalid_version',
+      message: 'has to be a positive whole number',
+    })
   }
   refuseIssues('the options', issues)
 }
@@ -54,8 +64,10 @@ export function checkSendOptions(options: SendOptions): void {
 function createIssues(options: CreateOptions): Issue[] {
   const { idempotencyKey, correlationId } = options ?? {}
   const issues: Issue[] = []
-  if (idempotencyKey !== undefined) issues.push(...idIssues('idempotencyKey', idempotencyKey, LONGEST_KEY))
-  if (correlationId !== undefined) issues.push(...idIssues('correlationId', correlationId, LONGEST_ID))
+  if (idempotencyKey !== undefined)
+    issues.push(...idIssues('idempotencyKey', idempotencyKey, LONGEST_KEY))
+  if (correlationId !== undefined)
+    issues.push(...idIssues('correlationId', correlationId, LONGEST_ID))
   return issues
 }
 
@@ -66,7 +78,11 @@ export function unknownKeys(options: object, known: readonly string[]): Issue[] 
   }
   return Object.keys(options)
     .filter((key) => !known.includes(key))
-    .map((key) => ({ path: [key], code: 'unknown_option', message: `does not exist (options: ${known.join(', ')})` }))
+    .map((key) => ({
+      path: [key],
+      code: 'unknown_option',
+      message: `does not exist (options: ${known.join(', ')})`,
+    }))
 }
 
 /** Says why a text cannot be an id that someone else made up; nothing when it can. */
@@ -77,7 +93,8 @@ export function idIssues(name: string, id: unknown, longest = LONGEST_ID): Issue
 }
 
 function isId(id: unknown, longest: number): boolean {
-  if (typeof id !== 'string' || id.length === 0 || id.length > longest || !id.isWellFormed()) return false
+  if (typeof id !== 'string' || id.length === 0 || id.length > longest || !id.isWellFormed())
+    return false
   return !/\p{Cc}/u.test(id)
 }
 
@@ -87,7 +104,11 @@ export function checkId(id: unknown): asserts id is string {
 }
 
 /** The caller that the options speak of. */
-export function toCaller({ limits }: Context, tenant: string, { actor, correlationId }: CreateOptions): Caller {
+export function toCaller(
+  { limits }: Context,
+  tenant: string,
+  { actor, correlationId }: CreateOptions,
+): Caller {
   return {
     tenant,
     actor: actor === undefined ? null : actorText(actor, limits),

@@ -28,7 +28,11 @@ const KEPT_MS = 24 * 3_600_000
 const FORGOTTEN_AT_ONCE = 500
 
 /** What identifies a request under its key; null without one. */
-export function toIdempotency(context: Context, key: string | undefined, request: readonly unknown[]): Idempotency | null {
+export function toIdempotency(
+  context: Context,
+  key: string | undefined,
+  request: readonly unknown[],
+): Idempotency | null {
   if (key === undefined) return null
   const fingerprints = context.keys.fingerprints(canonicalJson(request))
   return { key, fingerprints, since: keptSince(context) }
@@ -46,10 +50,15 @@ function keptSince({ clock }: Context): number {
 /** What the caller gets: the outcome of this call, or of the one before it under the same key. */
 export async function toOutcome(context: Context, committed: Committed<Planned>): Promise<Outcome> {
   const { value } = committed
-  return 'fresh' in value ? fresh(value.fresh, committed) : replay(context, value.replayed, committed)
+  return 'fresh' in value
+    ? fresh(value.fresh, committed)
+    : replay(context, value.replayed, committed)
 }
 
-function fresh({ resource, changed, entries, secrets }: Result, committed: Committed<Planned>): Outcome {
+function fresh(
+  { resource, changed, entries, secrets }: Result,
+  committed: Committed<Planned>,
+): Outcome {
   return {
     resource,
     events: eventsOf(entries, committed),
@@ -74,7 +83,9 @@ async function replay(
     events,
     changed: remembered.changed,
     replayed: true,
-    ...(secrets !== null && { secrets: keys.open(outcomePlace(tenant, key), secrets) as Readonly<Record<string, string>> }),
+    ...(secrets !== null && {
+      secrets: keys.open(outcomePlace(tenant, key), secrets) as Readonly<Record<string, string>>,
+    }),
   }
 }
 

@@ -19,12 +19,14 @@ export function seal(layer: Layer, head: number, ids: Ids): Sealed {
   let seq = head
   for (const entry of layer.entries) {
     seq += 1
-    const before = heads.get(entry.resourceId) ?? layer.resources.get(entry.resourceId)?.head ?? null
+    const before =
+      heads.get(entry.resourceId) ?? layer.resources.get(entry.resourceId)?.head ?? null
     const sealed = sealEntry(entry, seq, ids, entries, before)
     entries.set(entry, sealed)
     heads.set(entry.resourceId, sealed.hash)
   }
-  const rows = (from: ReadonlySet<string>) => [...from].flatMap((id) => withHead(layer.resources.get(id), heads.get(id)))
+  const rows = (from: ReadonlySet<string>) =>
+    [...from].flatMap((id) => withHead(layer.resources.get(id), heads.get(id)))
   const writes = {
     created: rows(layer.created),
     changed: rows(new Set([...layer.changed].filter((id) => !layer.created.has(id)))),
@@ -95,6 +97,9 @@ export function hashOf(entry: Omit<SealedEntry, 'hash'>, before: Buffer | null):
   return hash('sha256', `${before?.toString('hex') ?? ''}${content}`, 'buffer')
 }
 
-function toOutcomeRow({ entries, ...draft }: OutcomeDraft, sealed: ReadonlyMap<Entry, SealedEntry>): OutcomeRow {
+function toOutcomeRow(
+  { entries, ...draft }: OutcomeDraft,
+  sealed: ReadonlyMap<Entry, SealedEntry>,
+): OutcomeRow {
   return { ...draft, events: entries.flatMap((entry) => sealed.get(entry)?.seq ?? []) }
 }

@@ -6,11 +6,19 @@ import { planTimer } from '../core/plan.ts'
 import type { TimerRow } from '../core/rows.ts'
 import { causeOf } from '../core/structure.ts'
 import { type ErrorCode, isPawlError, refuseIssues } from '../errors.ts'
-import { tenantOf } from '../log/filters.ts'
 import type { Reader } from '../log/events.ts'
-import { fetchPage, fromCursor, limitOf, type PageOptions, type PagePromise, pageIssues, toCursor } from '../log/page.ts'
-import { forgetOutcomes } from './outcomes.ts'
+import { tenantOf } from '../log/filters.ts'
+import {
+  fetchPage,
+  fromCursor,
+  limitOf,
+  type PageOptions,
+  type PagePromise,
+  pageIssues,
+  toCursor,
+} from '../log/page.ts'
 import { idIssues, unknownKeys } from './options.ts'
+import { forgetOutcomes } from './outcomes.ts'
 
 /** A future command. */
 export interface Timer {
@@ -34,18 +42,30 @@ export interface TimerFilter extends Omit<PageOptions, 'order'> {
 }
 
 /** Lists the timers that are set. */
-export function listTimers(context: Context, reader: Reader, filter: TimerFilter = {}): PagePromise<Timer> {
+export function listTimers(
+  context: Context,
+  reader: Reader,
+  filter: TimerFilter = {},
+): PagePromise<Timer> {
   return fetchPage(
     {
       limit: limitOf(filter),
       read: async (cursor) => {
-        const issues = [...unknownKeys(filter, ['limit', 'cursor', 'resource', 'tenant']), ...pageIssues(filter)]
+        const issues = [
+          ...unknownKeys(filter, ['limit', 'cursor', 'resource', 'tenant']),
+          ...pageIssues(filter),
+        ]
         if (filter.resource !== undefined) issues.push(...idIssues('resource', filter.resource))
         const tenant = tenantOf(reader.tenant, reader.root, filter.tenant, issues)
         refuseIssues('the filter', issues)
         const [dueAt = 0, position = 0] = fromCursor('timers', cursor, 2) ?? []
         const after = cursor === undefined ? null : { dueAt, position }
-        return context.store.listTimers({ tenant, resourceId: filter.resource ?? null, after, limit: limitOf(filter) + 1 })
+        return context.store.listTimers({
+          tenant,
+          resourceId: filter.resource ?? null,
+          after,
+          limit: limitOf(filter) + 1,
+        })
       },
       cursorAfter: ({ dueAt, position }: TimerRow) => toCursor('timers', [dueAt, position]),
       toItem: (row) => toTimer(context, row),
@@ -56,7 +76,9 @@ export function listTimers(context: Context, reader: Reader, filter: TimerFilter
 
 function toTimer({ registry }: Context, row: TimerRow): Timer {
   const { type } = JSON.parse(row.event) as { readonly type: string }
-  const kind = [...registry.byType.values()].find(({ prefix }) => row.resourceId.startsWith(`${prefix}_`))
+  const kind = [...registry.byType.values()].find(({ prefix }) =>
+    row.resourceId.startsWith(`${prefix}_`),
+  )
   return {
     resource_id: row.resourceId,
     name: causeOf(kind?.nodes ?? new Map(), type),
@@ -70,7 +92,10 @@ function toTimer({ registry }: Context, row: TimerRow): Timer {
 const CHUNK = 256
 
 /** Fires every timer that is due, in the order of their due times; tells how many. */
-export async function fireDue(context: Context, goesOn: () => boolean = () => true): Promise<number> {
+export async function fireDue(
+  context: Context,
+  goesOn: () => boolean = () => true,
+): Promise<number> {
   let fired = 0
   while (goesOn()) {
     const due = await context.store.dueTimers(context.clock.now().getTime(), CHUNK)
@@ -107,7 +132,11 @@ const NOT_THE_TIMERS_FAULT: ReadonlySet<ErrorCode> = new Set([
 const FIRST_WAIT_MS = 1000
 const LONGEST_WAIT_MS = 3_600_000
 
-async function postpone(context: Context, { position, attempts }: TimerRow, error: unknown): Promise<void> {
+async function postpone(
+  context: Context,
+  { position, attempts }: TimerRow,
+  error: unknown,
+): Promise<void> {
   const wait = Math.min(FIRST_WAIT_MS * 2 ** attempts, LONGEST_WAIT_MS)
   const message = error instanceof Error ? error.message : String(error)
   await context.store.postponeTimer(position, context.clock.now().getTime() + wait, message)
@@ -140,7 +169,8 @@ export function createTimerLoop(context: Context): TimerLoop {
     }
   }
   const wakeForEarlier = ({ timers }: Commit): void => {
-    if (timers.some((change) => change.change === 'set' && change.timer.dueAt < sleep.until)) sleep.wake()
+    if (timers.some((change) => change.change === 'set' && change.timer.dueAt < sleep.until))
+      sleep.wake()
   }
   return {
     start: () => {
@@ -181,7 +211,10 @@ async function turn(context: Context, goesOn: () => boolean): Promise<number> {
   try {
     await fireDue(context, goesOn)
     await forgetOutcomes(context)
-    return Math.min((await context.store.nextTimerAt()) ?? Number.POSITIVE_INFINITY, latestTurn(context))
+    return Math.min(
+      (await context.store.nextTimerAt()) ?? Number.POSITIVE_INFINITY,
+      latestTurn(context),
+    )
   } catch (error) {
     if (!isPawlError(error, 'closed')) context.onError(error)
     return latestTurn(context)

@@ -5,7 +5,7 @@ import { absorb, type Layer, openLayer } from '../core/overlay.ts'
 import { ask, type Plan } from '../core/questions.ts'
 import type { Run } from '../core/run.ts'
 import { isPawlError, PawlError } from '../errors.ts'
-import { seal, type Sealed } from './seal.ts'
+import { type Sealed, seal } from './seal.ts'
 
 // The event loop turns at least this often, in milliseconds.
 const BATCH_MS = 5
@@ -60,7 +60,9 @@ export function createWriter(context: Base): Writer {
 
 /** The error of a call that comes too late. */
 export function closedError(): PawlError<'closed'> {
-  return new PawlError('closed', 'the engine has been closed; create a new one', { operation: 'call' })
+  return new PawlError('closed', 'the engine has been closed; create a new one', {
+    operation: 'call',
+  })
 }
 
 /** Lets everybody who is ready join the batch; costs a lone caller one turn of the event loop. */
@@ -107,7 +109,7 @@ function* planBatch(
   }
   const writesNothing = layer.entries.length + layer.timers.length + layer.outcomes.length === 0
   const sealed = writesNothing ? null : seal(layer, head, context.ids)
-  return { writes: sealed && sealed.writes, result: { settled, sealed, actions: layer.actions } }
+  return { writes: sealed?.writes ?? null, result: { settled, sealed, actions: layer.actions } }
 }
 
 /** Decides one call in a layer of its own: whatever goes wrong in it stays in it. */

@@ -40,7 +40,9 @@ async function createResources(db: Db): Promise<void> {
       status_since integer not null check (status_since between created_at and updated_at),
       head blob check (length(head) = 32)
     ) strict`.execute(db)
-  await sql`create index pawl_resources_by_status on pawl_resources (tenant, type, status, position)`.execute(db)
+  await sql`create index pawl_resources_by_status on pawl_resources (tenant, type, status, position)`.execute(
+    db,
+  )
 }
 
 async function createEvents(db: Db): Promise<void> {

@@ -20,7 +20,9 @@ export interface Writes {
   readonly entries: readonly SealedEntry[]
   readonly timers: readonly TimerChange[]
   readonly secrets: readonly SecretChange[]
-  readonly references: readonly (Omit<ReferenceRow, 'targetId'> & { readonly targetId: string | null })[]
+  readonly references: readonly (Omit<ReferenceRow, 'targetId'> & {
+    readonly targetId: string | null
+  })[]
   readonly outcomes: readonly OutcomeRow[]
 }
 

@@ -135,10 +135,10 @@ function machineOf(property: string): Parameters<typeof createOracle>[0] {
 
 describe('a model written from the tables and the engine agree', () => {
   test('on sessions, runs and all they refer to, over restarts', { timeout }, async () => {
-    const moves = fc.array(moveArbitrary, { minLength: 5, maxLength: 60, size: 'max' })
+    const moves = fc.array(moveArbitrary, { minLength: 20, maxLength: 60, size: 'max' })
     const property = fc.asyncProperty(moves, (sequence) =>
       withFile((file) => playGame(file, sequence)),
     )
-    await fc.assert(property, { numRuns })
+    await fc.assert(property, { numRuns: numRuns * 2 })
   })
 })

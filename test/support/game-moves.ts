@@ -14,6 +14,13 @@ export type GameMove =
       readonly pick: number
       readonly command: ModelCommand
     }
+  | {
+      /** Sends one of the commands that the status accepts. */
+      readonly do: 'step'
+      readonly type: string
+      readonly pick: number
+      readonly choice: number
+    }
   | { readonly do: 'advance'; readonly ms: number }
   | { readonly do: 'restart' }
 
@@ -42,7 +49,8 @@ const runCommands: readonly ModelCommand[] = [
   { type: 'fail', errors: [{ code: 'broken', message: 'it broke' } as { code: string }] },
 ]
 
-const COMMANDS: Readonly<Record<string, readonly ModelCommand[]>> = {
+/** The commands that moves may send, the likelier ones several times. */
+export const COMMANDS: Readonly<Record<string, readonly ModelCommand[]>> = {
   agent: [{ type: 'update', name: 'B' } as ModelCommand, { type: 'delete' }],
   source: [{ type: 'update', name: 'B' } as ModelCommand, { type: 'delete' }],
   task: [
@@ -72,6 +80,13 @@ function sending(type: string): fc.Arbitrary<GameMove> {
   })
 }
 
+const stepping: fc.Arbitrary<GameMove> = fc.record({
+  do: fc.constant('step' as const),
+  type: fc.constantFrom('task_run', 'task_run', 'task_run', 'task_run', 'session', 'credential'),
+  pick: fc.constantFrom(0, 0, 0, 1, 2),
+  choice: fc.nat(20),
+})
+
 const creating: fc.Arbitrary<GameMove> = fc.record({
   do: fc.constant('create' as const),
   type: fc.constantFrom(
@@ -87,12 +102,13 @@ const waiting: fc.Arbitrary<GameMove> = fc.record({
 })
 
 export const moveArbitrary: fc.Arbitrary<GameMove> = fc.oneof(
-  { weight: 12, arbitrary: sending('task_run') },
-  { weight: 5, arbitrary: sending('session') },
-  { weight: 2, arbitrary: sending('credential') },
+  { weight: 20, arbitrary: stepping },
+  { weight: 4, arbitrary: sending('task_run') },
+  { weight: 4, arbitrary: sending('session') },
+  { weight: 1, arbitrary: sending('credential') },
   { weight: 1, arbitrary: sending('task') },
   { weight: 1, arbitrary: fc.oneof(sending('agent'), sending('source')) },
-  { weight: 5, arbitrary: creating },
+  { weight: 4, arbitrary: creating },
   { weight: 3, arbitrary: waiting },
   { weight: 1, arbitrary: fc.constant({ do: 'restart' as const }) },
 )

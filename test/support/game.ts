@@ -12,11 +12,12 @@ import {
   reopen,
 } from './engine.ts'
 import { viewOf } from './errors.ts'
-import type { GameMove } from './game-moves.ts'
+import { COMMANDS, type GameMove } from './game-moves.ts'
 import { lifecycleOf } from './lifecycles.ts'
 import {
   createModel,
   createThing,
+  isAccepted,
   type Model,
   passTime,
   sendTo,
@@ -62,6 +63,8 @@ async function play(game: Game, move: GameMove, label: string): Promise<void> {
     passTime(game.model, move.ms)
   } else if (move.do === 'create') {
     await create(game, move, label)
+  } else if (move.do === 'step') {
+    await step(game, move, label)
   } else {
     await send(game, move, label)
   }
@@ -107,6 +110,7 @@ const INPUTS: Readonly<Record<string, object>> = {
 
 type Create = Extract<GameMove, { do: 'create' }>
 type Send = Extract<GameMove, { do: 'send' }>
+type Step = Extract<GameMove, { do: 'step' }>
 
 async function create(game: Game, { type, picks }: Create, label: string): Promise<void> {
   const refs = refsFor(game, type, picks)
@@ -136,6 +140,14 @@ async function send(game: Game, move: Send, label: string): Promise<void> {
   const verdict = sendTo(game.model, target.key, move.command)
 
   judge(answer, verdict, label)
+}
+
+async function step(game: Game, { type, pick: index, choice }: Step, label: string): Promise<void> {
+  const target = pick(game, type, index)
+  const commands = (COMMANDS[type] ?? []).filter((command) => isAccepted(target, command))
+  const command = commands[choice % commands.length]
+  if (command === undefined) return
+  await send(game, { do: 'send', type, pick: index, command }, `${label} (${command.type})`)
 }
 
 /**

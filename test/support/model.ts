@@ -189,8 +189,8 @@ export function sendTo(model: Model, key: string, command: ModelCommand): Verdic
 
 function whyNot(model: Model, on: Thing, command: ModelCommand): Reason | 'invalid_input' | null {
   if (TERMINAL.includes(on.status)) return 'terminal'
+  if (!isAccepted(on, command)) return 'not_accepted'
   const name = `${on.type}.${command.type}`
-  if (!ACCEPTED[name]?.includes(on.status)) return 'not_accepted'
   if (name === 'session.complete' && on.runs.length > 0) return 'guard'
   if (command.type.startsWith('login_') && !on.refs.credential) return 'guard'
   if (name === 'task_run.start' && !canExecute(thing(model, on.refs.session))) return 'reference'
@@ -208,6 +208,11 @@ function isInUse(model: Model, on: Thing): boolean {
   return [...model.things.values()].some((each) => {
     return each.refs[on.type] === on.key && !TERMINAL.includes(each.status)
   })
+}
+
+/** Whether the status of a thing accepts a command, guards and references aside. */
+export function isAccepted(on: Thing, command: ModelCommand): boolean {
+  return ACCEPTED[`${on.type}.${command.type}`]?.includes(on.status) ?? false
 }
 
 type Handler = (model: Model, on: Thing, command: ModelCommand) => void

@@ -73,7 +73,10 @@ function timerByPosition(database: Database) {
 
 function timersOf(database: Database) {
   return prepare(database, (slot) =>
-    queries.selectFrom('pawl_timers').select(timerColumns).where('resource_id', '=', slot('resourceId')),
+    queries
+      .selectFrom('pawl_timers')
+      .select(timerColumns)
+      .where('resource_id', '=', slot('resourceId')),
   )
 }
 

@@ -7,7 +7,11 @@ import { isBusy, storageError } from './failures.ts'
 const LONGEST_WAIT_MS = 50
 
 /** Repeats an attempt until the database is free for it. Throws `storage_busy` once `timeout` milliseconds have passed. */
-export async function untilFree<T>(operation: string, timeout: number, attempt: () => T | Promise<T>): Promise<T> {
+export async function untilFree<T>(
+  operation: string,
+  timeout: number,
+  attempt: () => T | Promise<T>,
+): Promise<T> {
   const end = performance.now() + timeout
   for (let wait = 1; ; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {
     try {

@@ -13,7 +13,8 @@ const ADVICE: Readonly<Record<StorageCode, string>> = {
 
 /** SQLite's name of an error, such as `SQLITE_BUSY`; undefined for what is none. */
 export function sqliteCode(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string')
+    return undefined
   return error.code.startsWith('SQLITE_') ? error.code : undefined
 }
 
@@ -34,13 +35,15 @@ export function storageError(operation: string, cause: unknown): unknown {
 /** The error for a commit that may or may not have happened. */
 export function indeterminate(cause: unknown): PawlError<'indeterminate'> {
   const operation = 'commit'
-  const message = 'the commit failed and may have happened all the same; retry with the same idempotency key'
+  const message =
+    'the commit failed and may have happened all the same; retry with the same idempotency key'
   return new PawlError('indeterminate', message, { operation }, { cause })
 }
 
 function codeFor(code: string): StorageCode {
   if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED')) return 'storage_busy'
   if (code.startsWith('SQLITE_FULL')) return 'storage_full'
-  if (code.startsWith('SQLITE_CORRUPT') || code.startsWith('SQLITE_NOTADB')) return 'storage_corrupt'
+  if (code.startsWith('SQLITE_CORRUPT') || code.startsWith('SQLITE_NOTADB'))
+    return 'storage_corrupt'
   return 'storage_failed'
 }

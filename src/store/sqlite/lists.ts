@@ -5,7 +5,14 @@ import { type Compilable, type SelectQueryBuilder, sql } from 'kysely'
 import type { ResourceRow, SealedEntry, TimerRow } from '../../core/rows.ts'
 import type { Tables } from '../schema.ts'
 import type { EntryQuery, Placed, Range, ResourceQuery, TimerQuery } from '../store.ts'
-import { entryColumns, resourceColumns, timerColumns, toEntryRow, toResourceRow, toTimerRow } from './columns.ts'
+import {
+  entryColumns,
+  resourceColumns,
+  timerColumns,
+  toEntryRow,
+  toResourceRow,
+  toTimerRow,
+} from './columns.ts'
 import { queries } from './statement.ts'
 
 /** Runs queries whose shape depends on their filters. */
@@ -39,11 +46,19 @@ type Part<Row = unknown> = SelectQueryBuilder<Tables, keyof Tables, Row>
 
 // A statement takes a range of an index in order. Several ranges (of statuses, of types) are read
 // as far as the limit each and merged: the cost is that of the page, whatever the table holds.
-function merged<Row>(parts: readonly Part<Row>[], place: 'position' | 'seq', { order, limit }: Range): Compilable {
+function merged<Row>(
+  parts: readonly Part<Row>[],
+  place: 'position' | 'seq',
+  { order, limit }: Range,
+): Compilable {
   const [first, ...rest] = parts.map((part) => queries.selectFrom(part.as('part')).selectAll())
   if (first === undefined) throw new Error('a list has to have at least one part')
   const union = rest.reduce((query, part) => query.unionAll(part), first)
-  return queries.selectFrom(union.as('merged')).selectAll().orderBy(sql.ref(place), order).limit(limit)
+  return queries
+    .selectFrom(union.as('merged'))
+    .selectAll()
+    .orderBy(sql.ref(place), order)
+    .limit(limit)
 }
 
 function resourcesQuery(query: ResourceQuery): Compilable {
@@ -55,7 +70,8 @@ function resourcesQuery(query: ResourceQuery): Compilable {
   return merged(parts, 'position', query)
 }
 
-const columnsOf = (table: 'pawl_resources') => resourceColumns.map((column) => `${table}.${column}` as const)
+const columnsOf = (table: 'pawl_resources') =>
+  resourceColumns.map((column) => `${table}.${column}` as const)
 
 function resourcesWithStatus(query: ResourceQuery, status: string | null): Part {
   let part = queries
@@ -118,7 +134,11 @@ function entriesQuery(query: EntryQuery): Compilable {
     types === null
       ? (internal ? [0, 1] : [0]).map((sort) => ({ tenant, internal: sort }))
       : types.map((type) => ({ tenant, type }))
-  return merged(ranges.map((range) => entriesPart(query, range)), 'seq', query)
+  return merged(
+    ranges.map((range) => entriesPart(query, range)),
+    'seq',
+    query,
+  )
 }
 
 /** The leading columns of the index that a part reads. */
@@ -129,15 +149,21 @@ interface EntryIndex {
 }
 
 function entriesPart(query: EntryQuery, index: EntryIndex) {
-  let part = queries.selectFrom('pawl_events').select(entryColumns).orderBy('seq', query.order).limit(query.limit)
+  let part = queries
+    .selectFrom('pawl_events')
+    .select(entryColumns)
+    .orderBy('seq', query.order)
+    .limit(query.limit)
   if (query.resourceId !== null) part = part.where('resource_id', '=', query.resourceId)
   if (index.tenant !== undefined) part = part.where('tenant', '=', index.tenant)
   if (index.type !== undefined) part = part.where('type', '=', index.type)
   if (index.internal !== undefined) part = part.where('internal', '=', index.internal)
   if (query.after !== null) part = part.where('seq', ahead(query), query.after)
   // A plus keeps SQLite from choosing an index that would have to be sorted.
-  if (query.tenant !== null && index.tenant === undefined) part = part.where(plus('tenant'), '=', query.tenant)
-  if (query.types !== null && index.type === undefined) part = part.where(plus('type'), 'in', query.types)
+  if (query.tenant !== null && index.tenant === undefined)
+    part = part.where(plus('tenant'), '=', query.tenant)
+  if (query.types !== null && index.type === undefined)
+    part = part.where(plus('type'), 'in', query.types)
   if (!query.internal && index.internal === undefined) part = part.where(plus('internal'), '=', 0)
   return withinTime(part, query)
 }
@@ -146,7 +172,10 @@ function plus(column: 'tenant' | 'type' | 'internal' | 'created_at') {
   return sql<string | number>`+${sql.ref(column)}`
 }
 
-function withinTime<Row>(part: SelectQueryBuilder<Tables, 'pawl_events', Row>, { since, until }: EntryQuery) {
+function withinTime<Row>(
+  part: SelectQueryBuilder<Tables, 'pawl_events', Row>,
+  { since, until }: EntryQuery,
+) {
   let bounded = part
   if (since !== null) {
     const first = sql<number>`(select coalesce(min(seq), ${Number.MAX_SAFE_INTEGER}) from pawl_events where created_at >= ${since})`
@@ -165,7 +194,9 @@ function timersQuery(query: TimerQuery): Compilable {
   if (query.resourceId !== null) list = list.where('resource_id', '=', query.resourceId)
   if (query.after !== null) {
     const { dueAt, position } = query.after
-    list = list.where(({ eb, refTuple, tuple }) => eb(refTuple('due_at', 'position'), '>', tuple(dueAt, position)))
+    list = list.where(({ eb, refTuple, tuple }) =>
+      eb(refTuple('due_at', 'position'), '>', tuple(dueAt, position)),
+    )
   }
   return list.orderBy('due_at').orderBy('position').limit(query.limit)
 }

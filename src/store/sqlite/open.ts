@@ -36,7 +36,9 @@ function cannotOpen(path: string, cause: TypeError): PawlError<'storage_failed'>
 
 /** better-sqlite3 13 needs Node 22; on an older one it dies with a segmentation fault and no message. */
 function refuseCrashingVersion(): void {
-  const { version } = createRequire(import.meta.url)('better-sqlite3/package.json') as { version: string }
+  const { version } = createRequire(import.meta.url)('better-sqlite3/package.json') as {
+    version: string
+  }
   const [major, node] = [Number.parseInt(version, 10), Number.parseInt(process.versions.node, 10)]
   if (major < 13 || node >= 22) return
   const message = `open: better-sqlite3 ${version} crashes on Node ${node}; install better-sqlite3@12 or use Node 22`
@@ -47,7 +49,8 @@ function setPragmas(database: Database, durability: Durability): void {
   database.pragma(`busy_timeout = ${NATIVE_BUSY_MS}`)
   database.pragma('foreign_keys = on')
   const mode = database.pragma('journal_mode = wal', { simple: true })
-  if (mode !== 'wal' && !database.memory) throw unsupported(`journal_mode is "${mode}" instead of "wal"`)
+  if (mode !== 'wal' && !database.memory)
+    throw unsupported(`journal_mode is "${mode}" instead of "wal"`)
   requireSynchronous(database, durability)
 }
 
@@ -63,7 +66,11 @@ export function requireSynchronous(database: Database, durability: Durability): 
 }
 
 function unsupported(reason: string): PawlError<'storage_failed'> {
-  return new PawlError('storage_failed', `open: the database does not take pawl's settings: ${reason}`, { operation: 'open' })
+  return new PawlError(
+    'storage_failed',
+    `open: the database does not take pawl's settings: ${reason}`,
+    { operation: 'open' },
+  )
 }
 
 /** Runs the migrations that the database lacks, all or none. Throws `schema_too_new` for one from a later version. */

@@ -1,7 +1,14 @@
 /** How does a query that Kysely typed run prepared, without Kysely, on the hot path? @module */
 
 import type { Database, Statement } from 'better-sqlite3'
-import { type Compilable, DummyDriver, Kysely, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely'
+import {
+  type Compilable,
+  DummyDriver,
+  Kysely,
+  SqliteAdapter,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
+} from 'kysely'
 import type { Tables } from '../schema.ts'
 
 /** Builds queries and runs none. */

@@ -77,6 +77,14 @@ function createTransaction(database: Database) {
   const rollback = (): void => {
     if (database.inTransaction) database.exec('rollback')
   }
+  const commitOrDoubt = (): void => {
+    try {
+      commit.run()
+    } catch (cause) {
+      rollback()
+      throw indeterminate(cause)
+    }
+  }
   return {
     read: <T>(plan: () => Plan<T>): T => {
       beginReading.run()
@@ -89,13 +97,8 @@ function createTransaction(database: Database) {
     write: <T>(plan: () => Plan<{ readonly writes: Writes | null; readonly result: T }>): T => {
       begin.run()
       const { writes, result } = planned(plan, { answer, write, rollback })
-      if (writes === null) return (rollback(), result)
-      try {
-        commit.run()
-      } catch (cause) {
-        rollback()
-        throw indeterminate(cause)
-      }
+      if (writes === null) rollback()
+      else commitOrDoubt()
       return result
     },
   }
@@ -107,7 +110,10 @@ interface Transaction {
   readonly rollback: () => void
 }
 
-function planned<T extends { readonly writes: Writes | null }>(plan: () => Plan<T>, transaction: Transaction): T {
+function planned<T extends { readonly writes: Writes | null }>(
+  plan: () => Plan<T>,
+  transaction: Transaction,
+): T {
   try {
     const outcome = driven(plan(), transaction.answer)
     if (outcome.writes !== null) transaction.write(outcome.writes)
@@ -136,15 +142,24 @@ function singleReads(database: Database, reading: Reading) {
     queries.selectFrom('pawl_events').select(entryColumns).where('seq', '=', slot('seq')),
   )
   const due = prepare(database, (slot) =>
-    queries.selectFrom('pawl_timers').select(timerColumns).where('next_at', '<=', slot('time')).orderBy('next_at').orderBy('position').limit(slot('limit')),
+    queries
+      .selectFrom('pawl_timers')
+      .select(timerColumns)
+      .where('next_at', '<=', slot('time'))
+      .orderBy('next_at')
+      .orderBy('position')
+      .limit(slot('limit')),
   )
-  const next = prepare(database, () => queries.selectFrom('pawl_timers').select('next_at').orderBy('next_at').limit(1))
+  const next = prepare(database, () =>
+    queries.selectFrom('pawl_timers').select('next_at').orderBy('next_at').limit(1),
+  )
   return {
     findResource: (id: string) => reading(() => optional(resource.get({ id }), toResourceRow)),
     findEntry: (id: string) => reading(() => optional(entry.get({ id }), toEntryRow)),
     entriesAt: (places: readonly number[]) =>
       reading(() => places.flatMap((seq) => entryAt.all({ seq }).map(toEntryRow))),
-    dueTimers: (time: number, limit: number) => reading(() => due.all({ time, limit }).map(toTimerRow)),
+    dueTimers: (time: number, limit: number) =>
+      reading(() => due.all({ time, limit }).map(toTimerRow)),
     nextTimerAt: () => reading(() => next.get({})?.next_at),
   }
 }
@@ -157,17 +172,27 @@ function singleWrites(database: Database, writing: Reading) {
   const postpone = prepare(database, (slot) =>
     queries
       .updateTable('pawl_timers')
-      .set(({ eb }) => ({ next_at: slot('nextAt'), last_error: slot('error'), attempts: eb('attempts', '+', 1) }))
+      .set(({ eb }) => ({
+        next_at: slot('nextAt'),
+        last_error: slot('error'),
+        attempts: eb('attempts', '+', 1),
+      }))
       .where('position', '=', slot('position')),
   )
   const forget = prepare(database, (slot) =>
-    queries.deleteFrom('pawl_outcomes').where(({ eb, refTuple, selectFrom }) =>
-      eb(
-        refTuple('tenant', 'key'),
-        'in',
-        selectFrom('pawl_outcomes').select(['tenant', 'key']).where('created_at', '<=', slot('before')).limit(slot('limit')).$asTuple('tenant', 'key'),
+    queries
+      .deleteFrom('pawl_outcomes')
+      .where(({ eb, refTuple, selectFrom }) =>
+        eb(
+          refTuple('tenant', 'key'),
+          'in',
+          selectFrom('pawl_outcomes')
+            .select(['tenant', 'key'])
+            .where('created_at', '<=', slot('before'))
+            .limit(slot('limit'))
+            .$asTuple('tenant', 'key'),
+        ),
       ),
-    ),
   )
   return {
     postponeTimer: (position: number, nextAt: number, error: string) =>

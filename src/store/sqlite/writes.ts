@@ -19,21 +19,27 @@ export function createWriter(database: Database): Writer {
   const writeReference = referenceWriter(database)
   const endReferences = endingReferences(database)
   const insertOutcome = insertingOutcome(database)
-  const update = (row: ResourceRow): void => {
-    if (updateResource.run(bound(row)) !== 1) throw new Error(`resource ${row.id} is not at the version before ${row.version}`)
-    if (row.final) endReferences.run({ id: row.id })
+  const writeResources = ({ created, changed }: Writes): void => {
+    for (const row of created) insertResource.run(bound(row))
+    for (const row of changed) {
+      if (updateResource.run(bound(row)) !== 1)
+        throw new Error(`${row.id} is not at a version before ${row.version}`)
+      if (row.final) endReferences.run({ id: row.id })
+    }
+  }
+  const writeEntries = ({ entries }: Writes): void => {
+    for (const entry of entries) insertEntry.run({ ...entry, internal: Number(entry.internal) })
+    const last = entries.at(-1)
+    if (last !== undefined) moveHead.run({ head: last.seq })
   }
   return (writes) => {
-    for (const row of writes.created) insertResource.run(bound(row))
-    for (const row of writes.changed) update(row)
-    for (const entry of writes.entries) insertEntry.run({ ...entry, internal: Number(entry.internal) })
-    const last = writes.entries.at(-1)
-    if (last !== undefined) moveHead.run({ head: last.seq })
+    writeResources(writes)
+    writeEntries(writes)
     for (const change of writes.timers) writeTimer(change)
     for (const change of writes.secrets) writeSecret(change)
     for (const reference of writes.references) writeReference(reference)
-    for (const row of writes.outcomes) {
-      insertOutcome.run({ ...row, changed: Number(row.changed), events: JSON.stringify(row.events) })
+    for (const { changed, events, ...row } of writes.outcomes) {
+      insertOutcome.run({ ...row, changed: Number(changed), events: JSON.stringify(events) })
     }
   }
 }
@@ -115,7 +121,11 @@ function movingHead(database: Database) {
 
 function timerWriter(database: Database): (change: TimerChange) => void {
   const orphan = prepare(database, (slot) =>
-    queries.updateTable('pawl_timers').set({ name: null }).where('resource_id', '=', slot('resourceId')).where('name', '=', slot('name')),
+    queries
+      .updateTable('pawl_timers')
+      .set({ name: null })
+      .where('resource_id', '=', slot('resourceId'))
+      .where('name', '=', slot('name')),
   )
   const insert = prepare(database, (slot) =>
     queries.insertInto('pawl_timers').values({
@@ -128,10 +138,17 @@ function timerWriter(database: Database): (change: TimerChange) => void {
     }),
   )
   const cancel = prepare(database, (slot) =>
-    queries.deleteFrom('pawl_timers').where('resource_id', '=', slot('resourceId')).where('name', '=', slot('name')),
+    queries
+      .deleteFrom('pawl_timers')
+      .where('resource_id', '=', slot('resourceId'))
+      .where('name', '=', slot('name')),
   )
-  const clear = prepare(database, (slot) => queries.deleteFrom('pawl_timers').where('resource_id', '=', slot('resourceId')))
-  const remove = prepare(database, (slot) => queries.deleteFrom('pawl_timers').where('position', '=', slot('position')))
+  const clear = prepare(database, (slot) =>
+    queries.deleteFrom('pawl_timers').where('resource_id', '=', slot('resourceId')),
+  )
+  const remove = prepare(database, (slot) =>
+    queries.deleteFrom('pawl_timers').where('position', '=', slot('position')),
+  )
   return (change) => {
     switch (change.change) {
       case 'set': {
@@ -159,12 +176,19 @@ function secretWriter(database: Database): (change: SecretChange) => void {
     queries
       .insertInto('pawl_secrets')
       .values({ resource_id: slot('resourceId'), name: slot('name'), envelope: slot('envelope') })
-      .onConflict((conflict) => conflict.columns(['resource_id', 'name']).doUpdateSet({ envelope: slot('envelope') })),
+      .onConflict((conflict) =>
+        conflict.columns(['resource_id', 'name']).doUpdateSet({ envelope: slot('envelope') }),
+      ),
   )
   const erase = prepare(database, (slot) =>
-    queries.deleteFrom('pawl_secrets').where('resource_id', '=', slot('resourceId')).where('name', '=', slot('name')),
+    queries
+      .deleteFrom('pawl_secrets')
+      .where('resource_id', '=', slot('resourceId'))
+      .where('name', '=', slot('name')),
   )
-  const eraseAll = prepare(database, (slot) => queries.deleteFrom('pawl_secrets').where('resource_id', '=', slot('resourceId')))
+  const eraseAll = prepare(database, (slot) =>
+    queries.deleteFrom('pawl_secrets').where('resource_id', '=', slot('resourceId')),
+  )
   return (change) => {
     if (change.change === 'set') set.run({ ...change.secret })
     else if (change.name === null) eraseAll.run(change)
@@ -192,7 +216,10 @@ function referenceWriter(database: Database): (reference: Writes['references'][n
       ),
   )
   const unset = prepare(database, (slot) =>
-    queries.deleteFrom('pawl_references').where('resource_id', '=', slot('resourceId')).where('field', '=', slot('field')),
+    queries
+      .deleteFrom('pawl_references')
+      .where('resource_id', '=', slot('resourceId'))
+      .where('field', '=', slot('field')),
   )
   return (reference) => {
     unset.run(reference)
@@ -201,22 +228,22 @@ function referenceWriter(database: Database): (reference: Writes['references'][n
 }
 
 function endingReferences(database: Database) {
-  return prepare(database, (slot) => queries.updateTable('pawl_references').set({ live: 0 }).where('resource_id', '=', slot('id')))
+  return prepare(database, (slot) =>
+    queries.updateTable('pawl_references').set({ live: 0 }).where('resource_id', '=', slot('id')),
+  )
 }
 
 function insertingOutcome(database: Database) {
   return prepare(database, (slot) =>
-    queries
-      .replaceInto('pawl_outcomes')
-      .values({
-        tenant: slot('tenant'),
-        key: slot('key'),
-        fingerprint: slot('fingerprint'),
-        resource: slot('resource'),
-        changed: slot('changed'),
-        events: slot('events'),
-        secrets: slot('secrets'),
-        created_at: slot('createdAt'),
-      }),
+    queries.replaceInto('pawl_outcomes').values({
+      tenant: slot('tenant'),
+      key: slot('key'),
+      fingerprint: slot('fingerprint'),
+      resource: slot('resource'),
+      changed: slot('changed'),
+      events: slot('events'),
+      secrets: slot('secrets'),
+      created_at: slot('createdAt'),
+    }),
   )
 }
