@@ -3,32 +3,20 @@
 import { createHash } from 'node:crypto'
 import type { Database } from 'better-sqlite3'
 import { type AgentPlatform, agentPlatform } from '../machines/index.ts'
+import { closable, toLifecycle, toScope } from './bind.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { Base, Context } from './context.ts'
 import type { JsonLimits } from './core/json.ts'
-import type { Kind } from './core/kind.ts'
 import { ask } from './core/questions.ts'
-import { createRegistry } from './core/registry.ts'
+import { createRegistry, type Registry } from './core/registry.ts'
 import { type Duration, toMilliseconds } from './duration.ts'
-import { type Issue, machineInvalid, refuseIssues } from './errors.ts'
-import type {
-  Definitions,
-  Engine,
-  EventsHandle,
-  Lifecycle,
-  ResourceHandle,
-  Scope,
-  TimersHandle,
-} from './handles.ts'
+import { type Issue, refuseIssues } from './errors.ts'
+import type { Definitions, Engine } from './handles.ts'
 import { createIds } from './ids.ts'
-import { getEvent, listEvents, type Reader } from './log/events.ts'
-import { historyOf } from './log/history.ts'
-import { acceptsOf, findResource, getResource, listResources } from './log/resources.ts'
-import { createResource, explainCommand, sendCommand, trySendCommand } from './runtime/commands.ts'
-import { createKeys, parseKeys } from './runtime/keys.ts'
+import { createKeys, type Key, parseKeys } from './runtime/keys.ts'
 import { idIssues, unknownKeys } from './runtime/options.ts'
-import { createTimerLoop, fireDue, listTimers } from './runtime/timers.ts'
-import { closedError, createWriter } from './runtime/writer.ts'
+import { requireStoredStates } from './runtime/stored-states.ts'
+import { createWriter } from './runtime/writer.ts'
 import type { Durability } from './store/sqlite/open.ts'
 import { openSqliteStore } from './store/sqlite/store.ts'
 import type { Store } from './store/store.ts'
@@ -90,31 +78,47 @@ export async function createEngine<const D extends Definitions = AgentPlatform>(
 /** Opens an engine with given sources of time and randomness; gives its context as well. */
 export async function openEngine<D extends Definitions>(
   options: EngineOptions<D>,
-  { clock, seed }: Sources,
+  sources: Sources,
 ): Promise<{ readonly engine: Engine<D>; readonly context: Context }> {
   refuseIssues('the options of createEngine', optionIssues(options))
   // Without definitions of its own, D is that of the agent platform.
   const definitions: Definitions = options.resources ?? agentPlatform()
   const registry = createRegistry(definitions, digest)
-  const secrets = parseKeys(options.encryptionKeys ?? [])
+  const keys = parseKeys(options.encryptionKeys ?? [])
   const store = await openSqliteStore({
     database: options.database,
     durability: options.durability ?? 'full',
     busyTimeout: toMilliseconds(options.busyTimeout ?? '30s', 'busyTimeout'),
   })
+  try {
+    const context = await openContext(options, sources, registry, keys, store)
+    return { engine: toEngine(context) as Engine<D>, context }
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+async function openContext(
+  { limits, onError = () => {} }: Pick<EngineOptions, 'limits' | 'onError'>,
+  { clock, seed }: Sources,
+  registry: Registry,
+  keys: readonly Key[],
+  store: Store,
+): Promise<Context> {
+  await requireStoredStates({ registry, store })
   const ids = createIds(seed, await store.read(() => ask({ ask: 'head' })))
   const base: Base = {
     registry,
     store: closable(store),
     clock,
     ids,
-    keys: createKeys(secrets, ids),
-    limits: { ...DEFAULT_LIMITS, ...options.limits },
+    keys: createKeys(keys, ids),
+    limits: { ...DEFAULT_LIMITS, ...limits },
     listeners: new Set(),
-    onError: options.onError ?? (() => {}),
+    onError,
   }
-  const context: Context = { ...base, writer: createWriter(base) }
-  return { engine: toEngine(context) as Engine<D>, context }
+  return { ...base, writer: createWriter(base) }
 }
 
 function digest(structure: string): string {
@@ -123,7 +127,7 @@ function digest(structure: string): string {
 
 function optionIssues(options: EngineOptions<Definitions>): Issue[] {
   const issues = unknownKeys(options, OPTIONS)
-  const { database, durability = 'full' } = options ?? {}
+  const { database, durability = 'full', limits = {} } = options ?? {}
   const isOpen = typeof database === 'object' && database !== null && 'prepare' in database
   if (!(typeof database === 'string' && database !== '') && !isOpen) {
     const message = 'has to be a path, ":memory:" or an open better-sqlite3 Database'
@@ -136,105 +140,33 @@ function optionIssues(options: EngineOptions<Definitions>): Issue[] {
       message: 'has to be "full" or "relaxed"',
     })
   }
+  issues.push(...limitIssues(limits))
   return issues
 }
 
-/** A store that answers nothing but `closed` once it has been closed. */
-function closable(store: Store): Store {
-  let closed = false
-  const close = async (): Promise<void> => {
-    if (closed) return
-    closed = true
-    await store.close()
-  }
-  return new Proxy(store, {
-    get: (target, verb) => {
-      if (verb === 'close') return close
-      if (closed) return () => Promise.reject(closedError())
-      return Reflect.get(target, verb)
-    },
-  })
+function limitIssues(limits: Partial<JsonLimits>): Issue[] {
+  const wrong = Object.entries(limits).filter(
+    ([, limit]) => !(Number.isInteger(limit) && limit >= 1),
+  )
+  const message = 'has to be a positive whole number'
+  return [
+    ...unknownKeys(limits, ['bytes', 'depth']),
+    ...wrong.map(([name]) => ({ path: ['limits', name], code: 'invalid_limit', message })),
+  ]
 }
 
 const ROOT_TENANT = 'default'
 
-// Not `then`: an engine with it could not be awaited.
-const PROPERTY = /^(?!then$)[a-zA-Z]\w*$/
-
 function toEngine(context: Context): Engine<Definitions> {
-  const lifecycle = toLifecycle(context)
   const tenant = (id: string) => {
     refuseIssues('the tenant', id === '*' ? [wildcardIssue()] : idIssues('tenant', id))
     return toScope(context, { tenant: id, root: false })
   }
   const scope = toScope(context, { tenant: ROOT_TENANT, root: true })
-  const taken = [...Object.keys(lifecycle), 'tenant', 'events', 'timers', 'clock']
-  for (const [property, kind] of context.registry.byProperty) {
-    if (taken.includes(property) || !PROPERTY.test(property)) {
-      throw machineInvalid(
-        kind.type,
-        `"${property}" cannot be its property: it is the engine's own, or no plain name`,
-      )
-    }
-  }
-  return { ...scope, ...lifecycle, tenant } as Engine<Definitions>
+  return { ...scope, ...toLifecycle(context), tenant } as Engine<Definitions>
 }
 
 function wildcardIssue(): Issue {
-  return {
-    path: ['tenant'],
-    code: 'invalid_tenant',
-    message: '"*" stands for all tenants in lists of the root handle only',
-  }
-}
-
-function toScope(context: Context, reader: Reader): Scope<Definitions> {
-  const properties = [...context.registry.byProperty]
-  const handles = properties.map(([property, kind]) => [
-    property,
-    toResourceHandle(context, reader, kind),
-  ])
-  const events: EventsHandle<never> = {
-    list: (filter) => listEvents(context, reader, filter) as never,
-    get: (id) => getEvent(context, reader, id) as never,
-  }
-  const timers: TimersHandle = { list: (filter) => listTimers(context, reader, filter) }
-  const scope: Readonly<Record<string, unknown>> = {
-    ...Object.fromEntries(handles),
-    events,
-    timers,
-  }
-  return scope as Scope<Definitions>
-}
-
-/** Binds the verbs to a kind; their types come from its definition. */
-function toResourceHandle(context: Context, reader: Reader, kind: Kind) {
-  const { tenant } = reader
-  return {
-    create: (input, options) => createResource(context, tenant, kind, input, options),
-    send: (id, command, options) => sendCommand(context, tenant, kind, id, command, options),
-    trySend: (id, command, options) => trySendCommand(context, tenant, kind, id, command, options),
-    get: (id) => getResource(context, tenant, kind, id),
-    find: (id) => findResource(context, tenant, kind, id),
-    list: (filter) => listResources(context, reader, kind, filter),
-    accepts: (id) => acceptsOf(context, tenant, kind, id),
-    explain: (id, command) => explainCommand(context, tenant, kind, id, command),
-    history: (id, options) => historyOf(context, tenant, kind, id, options),
-  } as ResourceHandle<never, never>
-}
-
-function toLifecycle(context: Context): Lifecycle {
-  const timers = createTimerLoop(context)
-  const close = async (): Promise<void> => {
-    await timers.stop()
-    await context.writer.close()
-    await context.store.close()
-  }
-  return {
-    start: async () => timers.start(),
-    stop: () => timers.stop(),
-    tick: async () => ({ fired: await fireDue(context) }),
-    close,
-    [Symbol.asyncDispose]: close,
-  }
+  const message = '"*" stands for all tenants in lists of the root handle only'
+  return { path: ['tenant'], code: 'invalid_tenant', message }
 }

@@ -14,6 +14,15 @@ export interface Registry {
   readonly restrictions: ReadonlyMap<string, ReadonlyMap<string, readonly ReferenceField[]>>
 }
 
+const PROPERTY = /^[a-zA-Z]\w*$/
+
+// The engine's own properties, those to come included; and an engine with `then` could not be awaited.
+const ENGINE_PROPERTIES: ReadonlySet<string> = new Set([
+  ...['events', 'timers', 'tenant', 'start', 'stop', 'tick', 'close', 'clock', 'then'],
+  ...['consume', 'consumers', 'transaction', 'within', 'deliveries', 'describe'],
+  ...['verify', 'backup', 'prune', 'migrate', 'rotateKeys'],
+])
+
 /**
  * Registers definitions under the properties of an engine. `digest` shortens a machine's structure.
  * Throws `machine_invalid` for the first thing that cannot work.
@@ -27,6 +36,12 @@ export function createRegistry(
   const prefixes = new Set<string>()
   for (const [property, definition] of Object.entries(definitions)) {
     const kind = toKind(definition, digest)
+    if (!PROPERTY.test(property) || ENGINE_PROPERTIES.has(property)) {
+      throw machineInvalid(
+        kind.type,
+        `"${property}" cannot be its property: it is the engine's own, or no plain name`,
+      )
+    }
     if (byType.has(kind.type)) throw machineInvalid(kind.type, 'its type is registered twice')
     if (prefixes.has(kind.prefix))
       throw machineInvalid(kind.type, `its prefix "${kind.prefix}" is registered twice`)

@@ -27,6 +27,15 @@ function bareSnapshot(kind: Kind, value: string): Snapshot {
   return snapshot
 }
 
+/** Whether the machine has the state that a stored value names. */
+export function hasState(kind: Kind, value: string): boolean {
+  try {
+    return bareSnapshot(kind, value).value !== undefined
+  } catch {
+    return false
+  }
+}
+
 function resolved(kind: Kind, value: string): Snapshot {
   try {
     return kind.machine.resolveState({ value: JSON.parse(value), context: {} })

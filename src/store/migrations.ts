@@ -11,6 +11,7 @@ const initial: Migration = {
     await createSecrets(db)
     await createOutcomes(db)
     await createLog(db)
+    await createMachines(db)
   },
 }
 
@@ -141,4 +142,12 @@ async function createLog(db: Db): Promise<void> {
       head integer not null check (head >= 0)
     ) strict`.execute(db)
   await sql`insert into pawl_log (id, head) values (1, 0)`.execute(db)
+}
+
+async function createMachines(db: Db): Promise<void> {
+  await sql`
+    create table pawl_machines (
+      type text primary key not null,
+      machine text not null
+    ) strict, without rowid`.execute(db)
 }

@@ -11,6 +11,7 @@ export interface Tables {
   readonly pawl_secrets: SecretsTable
   readonly pawl_outcomes: OutcomesTable
   readonly pawl_log: LogTable
+  readonly pawl_machines: MachinesTable
 }
 
 /** One row per resource. */
@@ -107,4 +108,10 @@ export interface OutcomesTable {
 export interface LogTable {
   id: number
   head: number
+}
+
+/** One row per type: the machine that all its rows have been checked against. */
+export interface MachinesTable {
+  type: string
+  machine: string
 }

@@ -75,6 +75,14 @@ export interface TimerQuery {
 /** A row with its place in the order in which it is listed. */
 export type Placed<Row> = Row & { readonly position: number }
 
+/** How many resources of a type are in a state. */
+export interface StateCount {
+  /** XState's state value as JSON text. */
+  readonly value: string
+  readonly status: string
+  readonly count: number
+}
+
 /** A database with pawl's tables. */
 export interface Store {
   /**
@@ -102,5 +110,11 @@ export interface Store {
   postponeTimer(position: number, nextAt: number, error: string): Promise<void>
   /** Forgets up to `limit` outcomes from before a time; tells how many. */
   forgetOutcomes(before: number, limit: number): Promise<number>
+  /** The machine that all rows of a type have been checked against. */
+  checkedMachine(type: string): Promise<string | undefined>
+  /** The state values in which resources of a type are, and how many of them. */
+  countStates(type: string): Promise<readonly StateCount[]>
+  /** Notes that all rows of a type have been checked against a machine. */
+  markChecked(type: string, machine: string): Promise<void>
   close(): Promise<void>
 }

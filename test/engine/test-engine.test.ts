@@ -12,7 +12,7 @@ import { failureOf } from '../support/errors.ts'
 import { temporaryFile } from '../support/temp.ts'
 import { makeAgent, makeRunningRun, makeSession, sessionOf } from '../support/world.ts'
 
-async function idsOf(options: object): Promise<string[]> {
+async function idsOf(options: { seed: number }): Promise<string[]> {
   const engine = await openEngine(options)
   await makeRunningRun(engine)
   const log = await fullLog(engine)

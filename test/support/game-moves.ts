@@ -15,11 +15,12 @@ export type GameMove =
       readonly command: ModelCommand
     }
   | {
-      /** Sends one of the commands that the status accepts. */
+      /** Sends one of some commands to a thing whose status accepts one of them. */
       readonly do: 'step'
       readonly type: string
       readonly pick: number
       readonly choice: number
+      readonly commands: readonly ModelCommand[]
     }
   | { readonly do: 'advance'; readonly ms: number }
   | { readonly do: 'restart' }
@@ -50,7 +51,7 @@ const runCommands: readonly ModelCommand[] = [
 ]
 
 /** The commands that moves may send, the likelier ones several times. */
-export const COMMANDS: Readonly<Record<string, readonly ModelCommand[]>> = {
+const COMMANDS: Readonly<Record<string, readonly ModelCommand[]>> = {
   agent: [{ type: 'update', name: 'B' } as ModelCommand, { type: 'delete' }],
   source: [{ type: 'update', name: 'B' } as ModelCommand, { type: 'delete' }],
   task: [
@@ -59,13 +60,13 @@ export const COMMANDS: Readonly<Record<string, readonly ModelCommand[]>> = {
     { type: 'update', settings: { timeout_seconds: 900 } },
   ],
   credential: [
-    ...plain('verify', 'verify', 'reject', 'delete'),
+    ...plain('verify', 'verify', 'verify', 'reject', 'delete'),
     { type: 'update', external_id: 'user-1' },
     { type: 'update', external_id: 'user-2' },
     { type: 'update', auth_credentials: login },
   ],
   session: [
-    ...plain('start', 'start', 'start', 'end', 'complete'),
+    ...plain('start', 'end', 'complete', 'complete'),
     { type: 'fail', error: { code: 'crashed', message: 'it died' } as { code: string } },
   ],
   task_run: runCommands,
@@ -80,20 +81,26 @@ function sending(type: string): fc.Arbitrary<GameMove> {
   })
 }
 
-const stepping: fc.Arbitrary<GameMove> = fc.record({
-  do: fc.constant('step' as const),
-  type: fc.constantFrom('task_run', 'task_run', 'task_run', 'task_run', 'session', 'credential'),
-  pick: fc.constantFrom(0, 0, 0, 1, 2),
-  choice: fc.nat(20),
-})
+function stepping(type: string, commands = COMMANDS[type] ?? []): fc.Arbitrary<GameMove> {
+  return fc.record({
+    do: fc.constant('step' as const),
+    type: fc.constant(type),
+    pick: fc.nat(2),
+    choice: fc.nat(20),
+    commands: fc.constant(commands),
+  })
+}
+
+/** What keeps things alive, and what ends them only now and then. */
+const goingOn = runCommands.filter(({ type }) => !['cancel', 'fail', 'complete'].includes(type))
 
 const creating: fc.Arbitrary<GameMove> = fc.record({
   do: fc.constant('create' as const),
   type: fc.constantFrom(
     ...['agent', 'source', 'task', 'credential', 'session'],
-    ...Array<string>(6).fill('task_run'),
+    ...Array<string>(12).fill('task_run'),
   ),
-  picks: fc.tuple(fc.nat(3), fc.nat(3), fc.nat(3), fc.nat(3)),
+  picks: fc.tuple(fc.nat(2), fc.nat(2), fc.constantFrom(0, 1, 1, 1, 2), fc.nat(6)),
 })
 
 const waiting: fc.Arbitrary<GameMove> = fc.record({
@@ -102,13 +109,17 @@ const waiting: fc.Arbitrary<GameMove> = fc.record({
 })
 
 export const moveArbitrary: fc.Arbitrary<GameMove> = fc.oneof(
-  { weight: 20, arbitrary: stepping },
+  { weight: 20, arbitrary: stepping('task_run', goingOn) },
+  { weight: 12, arbitrary: stepping('task_run') },
+  { weight: 14, arbitrary: stepping('session', plain('start')) },
+  { weight: 3, arbitrary: stepping('session') },
+  { weight: 2, arbitrary: stepping('credential') },
+  { weight: 3, arbitrary: stepping('task') },
+  { weight: 10, arbitrary: creating },
+  { weight: 8, arbitrary: waiting },
   { weight: 4, arbitrary: sending('task_run') },
-  { weight: 4, arbitrary: sending('session') },
+  { weight: 2, arbitrary: sending('session') },
   { weight: 1, arbitrary: sending('credential') },
-  { weight: 1, arbitrary: sending('task') },
-  { weight: 1, arbitrary: fc.oneof(sending('agent'), sending('source')) },
-  { weight: 4, arbitrary: creating },
-  { weight: 3, arbitrary: waiting },
-  { weight: 1, arbitrary: fc.constant({ do: 'restart' as const }) },
+  { weight: 2, arbitrary: fc.oneof(sending('agent'), sending('source'), sending('task')) },
+  { weight: 3, arbitrary: fc.constant({ do: 'restart' as const }) },
 )

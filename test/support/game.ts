@@ -12,13 +12,14 @@ import {
   reopen,
 } from './engine.ts'
 import { viewOf } from './errors.ts'
-import { COMMANDS, type GameMove } from './game-moves.ts'
+import type { GameMove } from './game-moves.ts'
 import { lifecycleOf } from './lifecycles.ts'
 import {
   createModel,
   createThing,
   isAccepted,
   type Model,
+  type ModelCommand,
   passTime,
   sendTo,
   type Thing,
@@ -130,31 +131,43 @@ async function create(game: Game, { type, picks }: Create, label: string): Promi
   game.ids.set(session ?? '', String(answer.resource.session_id))
 }
 
-async function send(game: Game, move: Send, label: string): Promise<void> {
-  const target = pick(game, move.type, move.pick)
-  if (isOpen(game, target, move)) return
-  const handle = handleOf(game.engine, lifecycleOf(move.type).property)
-  const command = move.command as unknown as Command
-
-  const answer = await attempt(() => handle.send(idOf(game, target.key), command))
-  const verdict = sendTo(game.model, target.key, move.command)
-
-  judge(answer, verdict, label)
+async function step(game: Game, move: Step, label: string): Promise<void> {
+  const willing = thingsOf(game.model, move.type).filter((each) => {
+    return move.commands.some((command) => isAccepted(each, command))
+  })
+  const target = willing.at(-1 - (move.pick % willing.length))
+  if (target === undefined) return
+  const accepted = move.commands.filter((command) => isAccepted(target, command))
+  const command = accepted[move.choice % accepted.length]
+  if (command === undefined) return
+  await sendTarget(game, target, command, `${label}: ${command.type}`)
 }
 
-async function step(game: Game, { type, pick: index, choice }: Step, label: string): Promise<void> {
-  const target = pick(game, type, index)
-  const commands = (COMMANDS[type] ?? []).filter((command) => isAccepted(target, command))
-  const command = commands[choice % commands.length]
-  if (command === undefined) return
-  await send(game, { do: 'send', type, pick: index, command }, `${label} (${command.type})`)
+async function send(game: Game, move: Send, label: string): Promise<void> {
+  await sendTarget(game, pick(game, move.type, move.pick), move.command, label)
+}
+
+async function sendTarget(
+  game: Game,
+  target: Thing,
+  modelCommand: ModelCommand,
+  label: string,
+): Promise<void> {
+  if (isOpen(game, target, modelCommand)) return
+  const handle = handleOf(game.engine, lifecycleOf(target.type).property)
+  const command = modelCommand as unknown as Command
+
+  const answer = await attempt(() => handle.send(idOf(game, target.key), command))
+  const verdict = sendTo(game.model, target.key, modelCommand)
+
+  judge(answer, verdict, label)
 }
 
 /**
  * What the tables leave open: a second login of a run whose credential has changed since, and
  * whether the same password again is a change of data.
  */
-function isOpen(game: Game, target: Thing, { command }: Send): boolean {
+function isOpen(game: Game, target: Thing, command: ModelCommand): boolean {
   if (command.auth_credentials !== undefined) return target.status === 'unverified'
   if (command.type !== 'login_succeeded' || !target.authenticated) return false
   return thing(game.model, target.refs.credential).status === 'unverified'

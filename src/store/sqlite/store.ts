@@ -3,14 +3,14 @@
 import type { Database } from 'better-sqlite3'
 import type { Plan } from '../../core/questions.ts'
 import type { Store, Writes } from '../store.ts'
-import { type Answerer, createAnswerer, resourceById } from './answers.ts'
+import { type Answerer, createAnswerer } from './answers.ts'
 import { untilFree } from './busy.ts'
-import { entryColumns, timerColumns, toEntryRow, toResourceRow, toTimerRow } from './columns.ts'
 import { indeterminate, storageError } from './failures.ts'
 import { createLister } from './lists.ts'
+import { createLookups } from './lookups.ts'
 import { type Durability, migrate, openDatabase, requireSynchronous } from './open.ts'
-import { prepare, queries } from './statement.ts'
 import { createTurns } from './turns.ts'
+import { createUpkeep } from './upkeep.ts'
 import { createWriter, type Writer } from './writes.ts'
 
 /** How to open an SQLite store. */
@@ -52,8 +52,8 @@ function createStore(database: Database, { database: given, busyTimeout }: Sqlit
     listResources: (query) => reading(() => lister.resources(query)),
     listEntries: (query) => reading(() => lister.entries(query)),
     listTimers: (query) => reading(() => lister.timers(query)),
-    ...singleReads(database, reading),
-    ...singleWrites(database, writing),
+    ...createLookups(database, reading),
+    ...createUpkeep(database, reading, writing),
     close: async () => {
       if (typeof given === 'string') database.close()
     },
@@ -129,74 +129,4 @@ function driven<T>(plan: Plan<T>, answer: Answerer): T {
   let step = plan.next()
   while (!step.done) step = plan.next(answer(step.value))
   return step.value
-}
-
-type Reading = <T>(read: () => T) => Promise<T>
-
-function singleReads(database: Database, reading: Reading) {
-  const resource = resourceById(database)
-  const entry = prepare(database, (slot) =>
-    queries.selectFrom('pawl_events').select(entryColumns).where('id', '=', slot('id')),
-  )
-  const entryAt = prepare(database, (slot) =>
-    queries.selectFrom('pawl_events').select(entryColumns).where('seq', '=', slot('seq')),
-  )
-  const due = prepare(database, (slot) =>
-    queries
-      .selectFrom('pawl_timers')
-      .select(timerColumns)
-      .where('next_at', '<=', slot('time'))
-      .orderBy('next_at')
-      .orderBy('position')
-      .limit(slot('limit')),
-  )
-  const next = prepare(database, () =>
-    queries.selectFrom('pawl_timers').select('next_at').orderBy('next_at').limit(1),
-  )
-  return {
-    findResource: (id: string) => reading(() => optional(resource.get({ id }), toResourceRow)),
-    findEntry: (id: string) => reading(() => optional(entry.get({ id }), toEntryRow)),
-    entriesAt: (places: readonly number[]) =>
-      reading(() => places.flatMap((seq) => entryAt.all({ seq }).map(toEntryRow))),
-    dueTimers: (time: number, limit: number) =>
-      reading(() => due.all({ time, limit }).map(toTimerRow)),
-    nextTimerAt: () => reading(() => next.get({})?.next_at),
-  }
-}
-
-function optional<T, U>(value: T | undefined, convert: (value: T) => U): U | undefined {
-  return value === undefined ? undefined : convert(value)
-}
-
-function singleWrites(database: Database, writing: Reading) {
-  const postpone = prepare(database, (slot) =>
-    queries
-      .updateTable('pawl_timers')
-      .set(({ eb }) => ({
-        next_at: slot('nextAt'),
-        last_error: slot('error'),
-        attempts: eb('attempts', '+', 1),
-      }))
-      .where('position', '=', slot('position')),
-  )
-  const forget = prepare(database, (slot) =>
-    queries
-      .deleteFrom('pawl_outcomes')
-      .where(({ eb, refTuple, selectFrom }) =>
-        eb(
-          refTuple('tenant', 'key'),
-          'in',
-          selectFrom('pawl_outcomes')
-            .select(['tenant', 'key'])
-            .where('created_at', '<=', slot('before'))
-            .limit(slot('limit'))
-            .$asTuple('tenant', 'key'),
-        ),
-      ),
-  )
-  return {
-    postponeTimer: (position: number, nextAt: number, error: string) =>
-      writing(() => void postpone.run({ position, nextAt, error })),
-    forgetOutcomes: (before: number, limit: number) => writing(() => forget.run({ before, limit })),
-  }
 }

@@ -1,0 +1,32 @@
+/** Can the machines of today go on from the states in which resources are stored? @module */
+
+import type { Base } from '../context.ts'
+import type { Kind } from '../core/kind.ts'
+import { hasState } from '../core/state.ts'
+import { machineInvalid } from '../errors.ts'
+import type { StateCount } from '../store/store.ts'
+
+/**
+ * Refuses to go on with a machine that has lost a state in which a resource is, naming the states
+ * and how many resources are in them. Looks at rows only when a machine has changed since the last time.
+ */
+export async function requireStoredStates({
+  registry,
+  store,
+}: Pick<Base, 'registry' | 'store'>): Promise<void> {
+  for (const kind of registry.byType.values()) {
+    if ((await store.checkedMachine(kind.type)) === kind.fingerprint) continue
+    const states = await store.countStates(kind.type)
+    const lost = states.filter(({ value }) => !hasState(kind, value))
+    if (lost.length > 0) throw lostStates(kind, lost)
+    await store.markChecked(kind.type, kind.fingerprint)
+  }
+}
+
+function lostStates(kind: Kind, lost: readonly StateCount[]): Error {
+  const states = lost.map(({ value, count }) => `${value} (${count})`).join(', ')
+  return machineInvalid(
+    kind.type,
+    `it no longer has states in which resources are stored: ${states}; give it those states again`,
+  )
+}
