@@ -71,6 +71,7 @@ export function normalise(output: string): string {
     .replaceAll(/\b([a-z]+)_[0-9A-Za-z]{22}\b/g, '$1_…')
     .replaceAll(/\bwhsec_[0-9A-Za-z+/=]+/g, 'whsec_…')
     .replaceAll(/\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d+)?Z/g, '<time>')
+    .replaceAll(/\b\d+ ms\b/g, '<n> ms')
     .replaceAll(/[ \t]+$/gm, '')
     .trim()
 }
