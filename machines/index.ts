@@ -29,6 +29,18 @@ export interface Timeouts {
   readonly storage_retention?: Duration
 }
 
+/** The eight resources, by the property of the engine that they get. */
+export type AgentPlatform = Readonly<{
+  agents: typeof agent
+  sources: typeof source
+  credentials: typeof credential
+  sessions: ReturnType<typeof session>
+  tasks: ReturnType<typeof task>
+  taskRuns: ReturnType<typeof taskRun>
+  storageItems: ReturnType<typeof storage>
+  eventDestinations: typeof eventDestination
+}>
+
 const DEFAULTS = {
   ...sessionDelays,
   ...taskDelays,
@@ -44,7 +56,11 @@ const DEFAULTS = {
  * @example
  * createEngine({ resources: { ...agentPlatform({ timeouts: { session_idle: '1h' } }), approvals } })
  */
-export function agentPlatform({ timeouts = {} }: { readonly timeouts?: Timeouts } = {}) {
+export function agentPlatform({
+  timeouts = {},
+}: {
+  readonly timeouts?: Timeouts
+} = {}): AgentPlatform {
   const delays = { ...DEFAULTS, ...inMilliseconds(timeouts) }
   return {
     agents: agent,
@@ -57,9 +73,6 @@ export function agentPlatform({ timeouts = {} }: { readonly timeouts?: Timeouts 
     eventDestinations: eventDestination,
   }
 }
-
-/** The eight resources, by the property of the engine that they get. */
-export type AgentPlatform = ReturnType<typeof agentPlatform>
 
 function inMilliseconds(timeouts: Timeouts): Readonly<Record<string, number>> {
   const issues = Object.keys(timeouts)
