@@ -8,6 +8,7 @@ export interface Schema<Input = unknown, Output = Input> {
   readonly '~standard': {
     readonly version: 1
     readonly vendor: string
+    /** Checks a value. */
     readonly validate: (value: unknown) => Validation<Output> | Promise<Validation<Output>>
     readonly types?: { readonly input: Input; readonly output: Output } | undefined
   }

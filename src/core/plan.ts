@@ -88,7 +88,7 @@ export function* planTimer(run: Run, position: number): Plan<void> {
 const IGNORED: ReadonlySet<RefusalReason> = new Set(['not_accepted', 'guard'])
 
 /** Loads a resource of this tenant and kind. Throws `not_found`. */
-export function* loadOwn(run: Run, kind: Kind, id: string): Plan<ResourceRow> {
+function* loadOwn(run: Run, kind: Kind, id: string): Plan<ResourceRow> {
   const row = yield* loadRow(run.layer, id)
   if (row === undefined || row.tenant !== run.tenant || row.type !== kind.type)
     throw notFound(id, kind.type)

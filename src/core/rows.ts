@@ -27,9 +27,6 @@ export interface ResourceRow {
   readonly head: Buffer | null
 }
 
-/** Who or what is behind a change, as the caller gave it. */
-export type Actor = Readonly<Record<string, unknown>>
-
 /** One entry of the log, before it has a place in it. */
 export interface Entry {
   readonly tenant: string

@@ -158,7 +158,7 @@ function entryTypes(kind: Kind, internal: boolean): string[] {
   return [...kind.events, ...kind.causes.map((cause) => `${kind.type}.${cause}`)]
 }
 
-/** Reads one event. Throws `not_found` for an internal entry or another tenant's event. */
+/** Reads one event, or one internal entry. Throws `not_found`, also for another tenant's. */
 export async function getEvent({ store }: Context, { tenant }: Reader, id: string): Promise<Event> {
   const issues = idIssues('id', id)
   refuseIssues('the id', issues)

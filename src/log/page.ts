@@ -20,6 +20,7 @@ export interface PageOptions {
   readonly limit?: number
   /** The `next_cursor` of the page before. */
   readonly cursor?: string
+  /** Oldest or newest first. @defaultValue 'desc'; for a history 'asc' */
   readonly order?: 'asc' | 'desc'
 }
 

@@ -43,7 +43,7 @@ const FILTERS = [...PAGE_OPTIONS, 'status', 'created_after', 'created_before', '
 const GONE = 'deleted'
 
 /** Finds a row of this tenant and kind. */
-export async function findRow(
+async function findRow(
   { store }: Context,
   tenant: string,
   kind: Kind,

@@ -6,7 +6,7 @@ import type { AnyTestEngine, Command } from '../support/engine.ts'
 import { playGame } from '../support/game.ts'
 import { moveArbitrary } from '../support/game-moves.ts'
 import { inLockstep, type Move, optionsFor } from '../support/lockstep.ts'
-import { createOracle, type Life } from '../support/oracle.ts'
+import { createOracle } from '../support/oracle.ts'
 import { blueprintArbitrary, buildMachine, COMMANDS } from '../support/random-machines.ts'
 import { makeTemporaryDirectory, removeDirectory } from '../support/temp.ts'
 import { LOGIN, makeAgent, makeSource } from '../support/world.ts'
@@ -45,9 +45,7 @@ function movesOf(commands: fc.Arbitrary<Command>, waits: fc.Arbitrary<Move>) {
 const anyCommand = fc.record({ type: fc.constantFrom(...COMMANDS), n: fc.nat(3) })
 
 describe('bare XState and the engine agree', () => {
-  const lives: readonly Life[] = ['restored', 'continuous']
-
-  test.each(lives)('on any machine, over restarts (%s)', { timeout }, async (life) => {
+  test('on any machine, over restarts', { timeout }, async () => {
     const property = fc.asyncProperty(
       blueprintArbitrary,
       movesOf(anyCommand, advances),
@@ -56,13 +54,13 @@ describe('bare XState and the engine agree', () => {
           inLockstep(
             optionsFor(blueprint, file),
             'gens',
-            (id) => createOracle(buildMachine(blueprint), id, {}, life),
+            (id) => createOracle(buildMachine(blueprint), id, {}),
             async () => ({}),
             moves,
           ),
         ),
     )
-    await fc.assert(property, { numRuns })
+    await fc.assert(property, { numRuns: numRuns * 3 })
   })
 
   const MINUTE = 60_000
@@ -112,7 +110,7 @@ describe('bare XState and the engine agree', () => {
         inLockstep(
           () => ({ database: file, durability: 'relaxed' }),
           name,
-          (id, input) => createOracle(machineOf(name), id, input, 'continuous'),
+          (id, input) => createOracle(machineOf(name), id, input),
           makeInput,
           sequence,
         ),

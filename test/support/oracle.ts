@@ -1,9 +1,4 @@
-import {
-  type AnyMachineSnapshot,
-  type AnyStateMachine,
-  createActor,
-  getNextTransitions,
-} from 'xstate'
+import { type AnyStateMachine, createActor, getNextTransitions } from 'xstate'
 import type { Command } from './engine.ts'
 
 /** Bare XState, with a clock that is moved by hand: what the engine has to agree with. */
@@ -18,25 +13,13 @@ export interface Oracle {
   readonly advance: (ms: number) => void
 }
 
-/**
- * Whether XState lives on between two events, or is restored from its persisted snapshot. That
- * makes a difference where regions act at the same time, since XState 5 lets them act in the
- * order in which their states were entered, and a persisted snapshot does not tell that order.
- */
-export type Life = 'continuous' | 'restored'
-
-export function createOracle(
-  machine: AnyStateMachine,
-  id: string,
-  input: unknown,
-  life: Life,
-): Oracle {
-  const clock = createManualClock(settle)
+/** An actor of XState that lives on between two events, whatever restarts the engine has. */
+export function createOracle(machine: AnyStateMachine, id: string, input: unknown): Oracle {
+  const clock = createManualClock()
   const emitted: string[] = []
   const actor = createActor(machine, { clock, id, input })
   actor.on('*', (event: { readonly type: string }) => emitted.push(event.type))
   actor.start()
-  settle()
 
   function send(command: Command) {
     const snapshot = actor.getSnapshot()
@@ -46,15 +29,7 @@ export function createOracle(
       return declared ? 'guard' : 'not_accepted'
     }
     actor.send(command)
-    settle()
     return 'accepted'
-  }
-
-  /** Gives the active states the order in which XState restores them. */
-  function settle(): void {
-    if (life === 'continuous') return
-    const { value, context, _nodes } = actor.getSnapshot() as AnyMachineSnapshot
-    _nodes.splice(0, _nodes.length, ...machine.resolveState({ value, context })._nodes)
   }
 
   return {
@@ -76,7 +51,7 @@ interface Pending {
  * Like XState's SimulatedClock, but a timer sees its own due time, and timers due at the same
  * time run in the order they were set: SimulatedClock leaves both open.
  */
-function createManualClock(afterEach: () => void) {
+function createManualClock() {
   const pending = new Map<number, Pending>()
   let now = 0
   let count = 0
@@ -102,7 +77,6 @@ function createManualClock(afterEach: () => void) {
       pending.delete(id)
       now = timer.due
       timer.run()
-      afterEach()
     }
     now = until
   }

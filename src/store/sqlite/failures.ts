@@ -12,7 +12,7 @@ const ADVICE: Readonly<Record<StorageCode, string>> = {
 }
 
 /** SQLite's name of an error, such as `SQLITE_BUSY`; undefined for what is none. */
-export function sqliteCode(error: unknown): string | undefined {
+function sqliteCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string')
     return undefined
   return error.code.startsWith('SQLITE_') ? error.code : undefined

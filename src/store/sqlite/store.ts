@@ -17,6 +17,7 @@ import { createWriter, type Writer } from './writes.ts'
 export interface SqliteOptions {
   /** A path, `:memory:`, or a database that the application has open and keeps. */
   readonly database: string | Database
+  /** What a commit survives. */
   readonly durability: Durability
   /** How long to wait while other connections hold the database, in milliseconds. */
   readonly busyTimeout: number
