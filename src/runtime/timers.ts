@@ -3,7 +3,7 @@
 import { toIso } from '../clock.ts'
 import type { Commit, Context } from '../context.ts'
 import { planTimer } from '../core/plan.ts'
-import type { TimerRow } from '../core/rows.ts'
+import type { TimerChange, TimerRow } from '../core/rows.ts'
 import { causeOf } from '../core/structure.ts'
 import { type ErrorCode, isPawlError, refuseIssues } from '../errors.ts'
 import type { Reader } from '../log/events.ts'
@@ -154,33 +154,37 @@ export interface TimerLoop {
 // every sleep far below 2³¹ ms, from where `setTimeout` fires at once.
 const LONGEST_SLEEP_MS = 250
 
+// Outcomes are kept for a day: nobody notices a minute more.
+const FORGET_EVERY_MS = 60_000
+
 /** Creates the loop of an engine; it does nothing until it is started. */
 export function createTimerLoop(context: Context): TimerLoop {
-  let running = false
+  const state = { running: false, forgetAt: 0 }
   let turning: Promise<void> = Promise.resolve()
   let sleep: Sleep = sleepUntil(0)
 
   const loop = async (): Promise<void> => {
-    while (running) {
-      const next = await turn(context, () => running)
-      if (!running) return
+    while (state.running) {
+      const next = await turn(context, state)
+      if (!state.running) return
       sleep = sleepUntil(next, next - context.clock.now().getTime())
       await sleep.over
     }
   }
   const wakeForEarlier = ({ timers }: Commit): void => {
-    if (timers.some((change) => change.change === 'set' && change.timer.dueAt < sleep.until))
-      sleep.wake()
+    const isEarlier = (change: TimerChange) =>
+      change.change === 'set' && change.timer.dueAt < sleep.until
+    if (timers.some(isEarlier)) sleep.wake()
   }
   return {
     start: () => {
-      if (running) return
-      running = true
+      if (state.running) return
+      state.running = true
       context.listeners.add(wakeForEarlier)
       turning = loop()
     },
     stop: async () => {
-      running = false
+      state.running = false
       context.listeners.delete(wakeForEarlier)
       sleep.wake()
       await turning
@@ -207,17 +211,21 @@ function sleepUntil(until: number, milliseconds = 0): Sleep {
 }
 
 /** Fires what is due and says when to look again. Never throws: a busy or full database may recover. */
-async function turn(context: Context, goesOn: () => boolean): Promise<number> {
+async function turn(
+  context: Context,
+  state: { readonly running: boolean; forgetAt: number },
+): Promise<number> {
+  const latest = latestTurn(context)
   try {
-    await fireDue(context, goesOn)
-    await forgetOutcomes(context)
-    return Math.min(
-      (await context.store.nextTimerAt()) ?? Number.POSITIVE_INFINITY,
-      latestTurn(context),
-    )
+    await fireDue(context, () => state.running)
+    if (latest >= state.forgetAt) {
+      state.forgetAt = latest + FORGET_EVERY_MS
+      await forgetOutcomes(context)
+    }
+    return Math.min((await context.store.nextTimerAt()) ?? latest, latest)
   } catch (error) {
     if (!isPawlError(error, 'closed')) context.onError(error)
-    return latestTurn(context)
+    return latest
   }
 }
 

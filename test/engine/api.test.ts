@@ -395,15 +395,6 @@ describe('secrets', () => {
   })
 })
 
-describe('verify', () => {
-  test('finds that state and log agree', async () => {
-    const { engine } = await setup()
-    await makeRunningRun(engine)
-
-    expect(await engine.verify?.()).toMatchObject({ ok: true, differences: [] })
-  })
-})
-
 describe('closing', () => {
   test('refuses every call after it, and a second close is harmless', async () => {
     const { engine, agents } = await setup()

@@ -15,7 +15,7 @@ export interface Oracle {
 
 /** An actor of XState that lives on between two events, whatever restarts the engine has. */
 export function createOracle(machine: AnyStateMachine, id: string, input: unknown): Oracle {
-  const clock = createManualClock()
+  const clock = createManualClock(() => actor.getSnapshot().status === 'active')
   const emitted: string[] = []
   const actor = createActor(machine, { clock, id, input })
   actor.on('*', (event: { readonly type: string }) => emitted.push(event.type))
@@ -51,7 +51,7 @@ interface Pending {
  * Like XState's SimulatedClock, but a timer sees its own due time, and timers due at the same
  * time run in the order they were set: SimulatedClock leaves both open.
  */
-function createManualClock() {
+function createManualClock(isLive: () => boolean) {
   const pending = new Map<number, Pending>()
   let now = 0
   let count = 0
@@ -76,7 +76,7 @@ function createManualClock() {
       const [id, timer] = next
       pending.delete(id)
       now = timer.due
-      timer.run()
+      if (isLive()) timer.run()
     }
     now = until
   }

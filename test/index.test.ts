@@ -1,0 +1,32 @@
+import { describe, expect, test } from 'vitest'
+
+describe('the public names', () => {
+  test('of pawl', async () => {
+    expect(Object.keys(await import('pawl'))).toMatchInlineSnapshot(`
+      [
+        "createEngine",
+        "isPawlError",
+        "PawlError",
+        "defineResource",
+        "now",
+        "tell",
+      ]
+    `)
+  })
+
+  test('of pawl/machines', async () => {
+    expect(Object.keys(await import('pawl/machines'))).toMatchInlineSnapshot(`
+      [
+        "agentPlatform",
+      ]
+    `)
+  })
+
+  test('of pawl/testing', async () => {
+    expect(Object.keys(await import('pawl/testing'))).toMatchInlineSnapshot(`
+      [
+        "createTestEngine",
+      ]
+    `)
+  })
+})
