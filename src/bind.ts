@@ -15,8 +15,6 @@ import { historyOf } from './log/history.ts'
 import { acceptsOf, findResource, getResource, listResources } from './log/resources.ts'
 import { createResource, explainCommand, sendCommand, trySendCommand } from './runtime/commands.ts'
 import { createTimerLoop, fireDue, listTimers } from './runtime/timers.ts'
-import { closedError } from './runtime/writer.ts'
-import type { Store } from './store/store.ts'
 
 /** Binds everything that belongs to one tenant. */
 export function toScope(context: Context, reader: Reader): Scope<Definitions> {
@@ -69,21 +67,4 @@ export function toLifecycle(context: Context): Lifecycle {
     close,
     [Symbol.asyncDispose]: close,
   }
-}
-
-/** A store that answers nothing but `closed` once it has been closed. */
-export function closable(store: Store): Store {
-  let closed = false
-  const close = async (): Promise<void> => {
-    if (closed) return
-    closed = true
-    await store.close()
-  }
-  return new Proxy(store, {
-    get: (target, verb) => {
-      if (verb === 'close') return close
-      if (closed) return () => Promise.reject(closedError())
-      return Reflect.get(target, verb)
-    },
-  })
 }

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import type { Database } from 'better-sqlite3'
 import { type AgentPlatform, agentPlatform } from '../machines/index.ts'
-import { closable, toLifecycle, toScope } from './bind.ts'
+import { toLifecycle, toScope } from './bind.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { Base, Context } from './context.ts'
 import type { JsonLimits } from './core/json.ts'
@@ -110,7 +110,7 @@ async function openContext(
   const ids = createIds(seed, await store.read(() => ask({ ask: 'head' })))
   const base: Base = {
     registry,
-    store: closable(store),
+    store,
     clock,
     ids,
     keys: createKeys(keys, ids),

@@ -141,6 +141,13 @@ export function notFound(id: string, type = 'resource'): PawlError<'not_found'> 
   )
 }
 
+/** Builds the error of a call that comes too late. */
+export function closed(): PawlError<'closed'> {
+  return new PawlError('closed', 'the engine has been closed; create a new one', {
+    operation: 'call',
+  })
+}
+
 /** Builds a `machine_invalid` error that names the machine. */
 export function machineInvalid(
   machine: string,

@@ -4,6 +4,7 @@ import { isPawlError, machineInvalid } from '../errors.ts'
 import { referenceIn, writeChange } from './change.ts'
 import { type Decision, decide } from './decide.ts'
 import type { Command, JsonObject } from './definition.ts'
+import { UNLIMITED } from './json.ts'
 import type { Kind } from './kind.ts'
 import { machineRefusal, refusal } from './legality.ts'
 import { absorb } from './overlay.ts'
@@ -123,8 +124,6 @@ function* tellOne(run: Run, teller: Teller, tell: Tell, id: string): Plan<void> 
     throw refusal(teller.kind, teller.before, teller.command, 'reference', [blocker])
   }
 }
-
-const UNLIMITED = { depth: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY }
 
 /** The command in the form that the told machine gets; a machine that tells nonsense is at fault itself. */
 function toldCommand(teller: Teller, kind: Kind, { command }: Tell): Command {

@@ -5,7 +5,8 @@ import { type Shown, tellAll } from './act.ts'
 import { referenceIn, writeChange } from './change.ts'
 import { decideCreate } from './decide.ts'
 import type { JsonObject } from './definition.ts'
-import type { Kind } from './kind.ts'
+import { UNLIMITED } from './json.ts'
+import { calling, type Kind } from './kind.ts'
 import { refusal } from './legality.ts'
 import { parseInput } from './payload.ts'
 import type { Plan } from './questions.ts'
@@ -88,18 +89,17 @@ function* createCompanions(run: Run, kind: Kind, input: JsonObject): Plan<Accomp
   for (const [field, companion] of kind.companions) {
     if (referenceIn(input, field) !== null) continue
     const other = kindOf(run, companion.type)
+    const given = calling(kind, `companion "${field}"`, () => companion.input?.(input) ?? {})
     const creation = {
       kind: other,
       id: run.mint(other.prefix),
-      input: parseInput(other, companion.input?.(input) ?? {}, UNLIMITED).parsed,
+      input: parseInput(other, given, UNLIMITED).parsed,
     }
     const { row, entry } = yield* create(deeper(run, kind, accompanied.entry), creation)
     accompanied = { fields: { ...accompanied.fields, [field]: row.id }, entry }
   }
   return accompanied
 }
-
-const UNLIMITED = { depth: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY }
 
 /** Checks what the input refers to and takes over what it leaves out. */
 function* completeInput(run: Run, kind: Kind, input: JsonObject): Plan<JsonObject> {
@@ -111,7 +111,9 @@ function* completeInput(run: Run, kind: Kind, input: JsonObject): Plan<JsonObjec
     const target = yield* loadTarget(run, reference, id)
     blockers.push(...referenceBlocker(reference, target))
     if (reference.copy === undefined) continue
-    const copied = reference.copy(fullViewOf(kindOf(run, reference.type), target))
+    const { copy } = reference
+    const view = fullViewOf(kindOf(run, reference.type), target)
+    const copied = calling(kind, `copy of "${field}"`, () => copy(view))
     completed = { ...completed, ...lacking(completed, copied) }
   }
   if (blockers.length > 0) throw refusal(kind, null, 'create', 'reference', blockers)

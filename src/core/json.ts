@@ -10,6 +10,12 @@ export interface JsonLimits {
   readonly bytes: number
 }
 
+/** For values that the engine or a machine made. */
+export const UNLIMITED: JsonLimits = {
+  depth: Number.POSITIVE_INFINITY,
+  bytes: Number.POSITIVE_INFINITY,
+}
+
 type Path = readonly (string | number)[]
 
 interface Copying {
@@ -38,7 +44,7 @@ export function detach(
 
 /** Says where and why a value is not plain JSON; nothing when it is. */
 export function jsonIssues(value: unknown): readonly Issue[] {
-  return detach(value, { depth: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY }).issues
+  return detach(value, UNLIMITED).issues
 }
 
 function copyOf(value: unknown, path: Path, copying: Copying): unknown {

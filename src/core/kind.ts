@@ -1,5 +1,6 @@
 /** What does the engine derive, once, from a resource definition? @module */
 
+import { isPawlError, machineInvalid } from '../errors.ts'
 import type {
   Check,
   Companion,
@@ -76,6 +77,17 @@ export function toKind(
     causes: causesOf(nodes, Object.keys(definition.commands)),
     nodes,
     snapshots: new Map(),
+  }
+}
+
+/** Runs a function of a definition; what it throws becomes an error that names the definition. */
+export function calling<T>(kind: Pick<Kind, 'type'>, name: string, run: () => T): T {
+  try {
+    return run()
+  } catch (error) {
+    if (isPawlError(error)) throw error
+    const message = error instanceof Error ? error.message : String(error)
+    throw machineInvalid(kind.type, `its ${name} threw: ${message}`, error)
   }
 }
 

@@ -104,6 +104,10 @@ function mayTake(snapshot: Snapshot, command: string): boolean {
         looked ||= key !== 'type'
         return Reflect.get(target, key)
       },
+      ownKeys: (target) => {
+        looked = true
+        return Reflect.ownKeys(target)
+      },
       has: (target, key) => {
         looked ||= key !== 'type'
         return Reflect.has(target, key)

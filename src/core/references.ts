@@ -3,7 +3,7 @@
 import { type Blocker, invalidInput, notFound } from '../errors.ts'
 import { referenceIn } from './change.ts'
 import type { JsonObject, Reference, ResourceView } from './definition.ts'
-import type { Kind } from './kind.ts'
+import { calling, type Kind } from './kind.ts'
 import { refusal } from './legality.ts'
 import { loadReferrers, loadRow, type Plan } from './questions.ts'
 import type { ResourceRow } from './rows.ts'
@@ -86,7 +86,11 @@ export function* requireContent(
   if (check === undefined) return
   const references = yield* targetViews(run, kind, row === null ? payload : JSON.parse(row.context))
   const resource = row && fullViewOf(kind, row)
-  const found = check({ command, payload, resource, references })
+  const found = calling(
+    kind,
+    'check',
+    () => check({ command, payload, resource, references }) ?? [],
+  )
   const issues = found.filter((item) => 'path' in item)
   if (issues.length > 0) throw invalidInput(`"${command}" of ${kind.type}`, issues)
   const blockers = found.filter((item) => !('path' in item))

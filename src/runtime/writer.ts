@@ -4,7 +4,7 @@ import type { Base, Caller, Committed, Writer } from '../context.ts'
 import { absorb, type Layer, openLayer } from '../core/overlay.ts'
 import { ask, type Plan } from '../core/questions.ts'
 import type { Run } from '../core/run.ts'
-import { isPawlError, PawlError } from '../errors.ts'
+import { closed, isPawlError } from '../errors.ts'
 import { type Sealed, seal } from './seal.ts'
 
 // The event loop turns at least this often, in milliseconds.
@@ -35,7 +35,7 @@ interface Batch {
 export function createWriter(context: Base): Writer {
   const waiting: Call[] = []
   let flushing: Promise<void> | null = null
-  let closed = false
+  let isClosed = false
 
   const flush = async (): Promise<void> => {
     while (waiting.length > 0) {
@@ -47,22 +47,15 @@ export function createWriter(context: Base): Writer {
   return {
     submit: (caller, plan) =>
       new Promise((resolve, reject) => {
-        if (closed) return reject(closedError())
+        if (isClosed) return reject(closed())
         waiting.push({ caller, plan, reject, resolve: resolve as Call['resolve'] })
         flushing ??= flush()
       }),
     close: async () => {
-      closed = true
+      isClosed = true
       await flushing
     },
   }
-}
-
-/** The error of a call that comes too late. */
-export function closedError(): PawlError<'closed'> {
-  return new PawlError('closed', 'the engine has been closed; create a new one', {
-    operation: 'call',
-  })
 }
 
 /** Lets everybody who is ready join the batch; costs a lone caller one turn of the event loop. */

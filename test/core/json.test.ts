@@ -178,8 +178,15 @@ describe('the limit', () => {
   })
 })
 
+// A known defect: the machine is given -0, the row and the log hold 0.
+test.fails('detach makes 0 of -0, as JSON does', () => {
+  expect(detach([-0], LIMITS)).toEqual({ copy: [0], issues: [] })
+})
+
 describe('for any JSON value', () => {
-  const jsonValue = fc.oneof(fc.jsonValue(), fc.jsonValue().map(withProto))
+  // Through JSON once, since fast-check makes -0 and JSON has none: see below.
+  const plain = fc.jsonValue().map((value): unknown => JSON.parse(JSON.stringify(value)))
+  const jsonValue = fc.oneof(plain, plain.map(withProto))
 
   test('detach gives an equal copy that JSON brings back', () => {
     const property = fc.property(jsonValue, (value) => {

@@ -22,13 +22,22 @@ const SYNCHRONOUS = { full: 2, relaxed: 1 } as const
 
 /** Opens a file, or takes a database that the application has open, and sets what pawl relies on. */
 export function openDatabase(database: string | Database, durability: Durability): Database {
-  if (typeof database === 'string') refuseCrashingVersion()
+  const opened = typeof database === 'string' ? openFile(database) : database
   try {
-    const opened = typeof database === 'string' ? new Sqlite(database) : database
     setPragmas(opened, durability)
     return opened
   } catch (cause) {
-    if (cause instanceof TypeError) throw cannotOpen(String(database), cause)
+    if (typeof database === 'string') opened.close()
+    throw storageError('open', cause)
+  }
+}
+
+function openFile(path: string): Database {
+  refuseCrashingVersion()
+  try {
+    return new Sqlite(path)
+  } catch (cause) {
+    if (cause instanceof TypeError) throw cannotOpen(path, cause)
     throw storageError('open', cause)
   }
 }

@@ -2,12 +2,13 @@
 
 import type { Database } from 'better-sqlite3'
 import type { Plan } from '../../core/questions.ts'
+import { closed } from '../../errors.ts'
 import type { Store, Writes } from '../store.ts'
 import { type Answerer, createAnswerer } from './answers.ts'
 import { untilFree } from './busy.ts'
 import { indeterminate, storageError } from './failures.ts'
 import { createLister } from './lists.ts'
-import { createLookups } from './lookups.ts'
+import { createLookups, type WhenFree } from './lookups.ts'
 import { type Durability, migrate, openDatabase, requireSynchronous } from './open.ts'
 import { createTurns } from './turns.ts'
 import { createUpkeep } from './upkeep.ts'
@@ -40,22 +41,31 @@ export async function openSqliteStore(options: SqliteOptions): Promise<Store> {
 function createStore(database: Database, { database: given, busyTimeout }: SqliteOptions): Store {
   const transaction = createTransaction(database)
   const turn = createTurns()
-  const reading = async <T>(read: () => T): Promise<T> => {
+  let isClosed = false
+  const whenFree =
+    (operation: string): WhenFree =>
+    (work) =>
+      untilFree(operation, busyTimeout, () => {
+        if (isClosed || !database.open) throw closed()
+        return mapped(operation, work)
+      })
+  const [read, write] = [whenFree('read'), whenFree('write')]
+  const reading: WhenFree = async (work) => {
     await turn()
-    return untilFree('read', busyTimeout, () => mapped('read', read))
+    return read(work)
   }
-  const writing = <T>(write: () => T): Promise<T> =>
-    untilFree('write', busyTimeout, () => mapped('write', write))
   const lister = createLister(database)
   return {
-    transact: (plan) => untilFree('begin', busyTimeout, () => transaction.write(plan)),
+    transact: (plan) => write(() => transaction.write(plan)),
     read: (plan) => reading(() => transaction.read(plan)),
     listResources: (query) => reading(() => lister.resources(query)),
     listEntries: (query) => reading(() => lister.entries(query)),
     listTimers: (query) => reading(() => lister.timers(query)),
     ...createLookups(database, reading),
-    ...createUpkeep(database, reading, writing),
+    ...createUpkeep(database, reading, write),
     close: async () => {
+      isClosed = true
+      // A database that the application opened stays open; closing one twice does nothing.
       if (typeof given === 'string') database.close()
     },
   }
@@ -121,7 +131,7 @@ function planned<T extends { readonly writes: Writes | null }>(
     return outcome
   } catch (error) {
     transaction.rollback()
-    throw storageError('write', error)
+    throw error
   }
 }
 

@@ -1,0 +1,185 @@
+import type { ResourceDefinition } from '../../src/core/definition.ts'
+import type { Kind } from '../../src/core/kind.ts'
+import { absorb, type Layer, openLayer } from '../../src/core/overlay.ts'
+import {
+  type CreateRequest,
+  type Planned,
+  planCreate,
+  planSend,
+  planTimer,
+  type Result,
+  type SendRequest,
+} from '../../src/core/plan.ts'
+import type { Answers, Plan, Question } from '../../src/core/questions.ts'
+import { createRegistry } from '../../src/core/registry.ts'
+import type { Entry, OutcomeRow, ResourceRow, SecretRow, TimerRow } from '../../src/core/rows.ts'
+import type { Run, Vault } from '../../src/core/run.ts'
+
+/** What plain Maps hold instead of a database. */
+interface Stored {
+  readonly resources: Map<string, ResourceRow>
+  /** Target ids by resource and field. */
+  readonly references: Map<string, Map<string, string>>
+  readonly timers: Map<number, TimerRow>
+  readonly secrets: Map<string, SecretRow>
+  readonly outcomes: Map<string, OutcomeRow>
+  readonly log: Entry[]
+}
+
+type Options = Partial<Pick<SendRequest, 'expectedVersion' | 'idempotency'>>
+
+/** Seals so that a test can read it: not a cipher. */
+const vault: Vault = {
+  seal: (place, value) => Buffer.from(JSON.stringify([place, value])),
+  open: (_, envelope) => (JSON.parse(envelope.toString()) as [unknown, unknown])[1],
+  generate: (prefix) => `${prefix}made`,
+}
+
+/** Opens a world in which plans run without any database. `time` is what its clock shows. */
+export function openWorld(definitions: Readonly<Record<string, ResourceDefinition>>) {
+  const registry = createRegistry(definitions, (structure) => String(structure.length))
+  const stored: Stored = {
+    resources: new Map(),
+    references: new Map(),
+    timers: new Map(),
+    secrets: new Map(),
+    outcomes: new Map(),
+    log: [],
+  }
+  const asked: Question[] = []
+  const world = { registry, stored, asked, time: 1000, made: 0, commit: true }
+  const kind = (type: string): Kind => {
+    const found = registry.byType.get(type)
+    if (found === undefined) throw new Error(`no type ${type}`)
+    return found
+  }
+  const run = (layer: Layer): Run => ({
+    ...{ registry, layer, time: world.time, tenant: 'default', actor: null, vault },
+    ...{ correlationId: 'corr', causation: null, depth: 0 },
+    mint: (prefix) => `${prefix}_${++world.made}`,
+  })
+  /** Runs a plan in a layer of its own, like the writer, and commits what it comes to. */
+  const carryOut = <T>(plan: (run: Run) => Plan<T>, batch = openLayer()): [T, Layer] => {
+    const layer = openLayer(batch)
+    const result = drive(plan(run(layer)), stored, asked)
+    absorb(layer)
+    if (world.commit) commit(batch, stored)
+    return [result, layer]
+  }
+  return Object.assign(world, {
+    kind,
+    carryOut,
+    row: (id: string) => stored.resources.get(id),
+    create: (type: string, input: object = {}, options: Options = {}, batch?: Layer) => {
+      const { prefix } = kind(type)
+      const id = `${prefix}_${++world.made}`
+      const request: CreateRequest = {
+        ...{ kind: kind(type), id, input: input as CreateRequest['input'] },
+        idempotency: options.idempotency ?? null,
+      }
+      const [planned, layer] = carryOut((each) => planCreate(each, request), batch)
+      return { ...resultOf(planned), planned, layer, id }
+    },
+    send: (
+      id: string,
+      type: string,
+      payload: object = {},
+      options: Options = {},
+      batch?: Layer,
+    ) => {
+      const request: SendRequest = {
+        ...{ kind: kind(typeOf(stored, batch, id)), id, command: { ...payload, type } },
+        ...{ expectedVersion: null, idempotency: null, ...options },
+      }
+      const [planned, layer] = carryOut((each) => planSend(each, request), batch)
+      return { ...resultOf(planned), planned, layer }
+    },
+    fire: (position: number) => carryOut((each) => planTimer(each, position))[1],
+  })
+}
+
+export type World = ReturnType<typeof openWorld>
+
+function typeOf(stored: Stored, batch: Layer | undefined, id: string): string {
+  return (batch?.resources.get(id) ?? stored.resources.get(id))?.type ?? 'nobody'
+}
+
+function resultOf(planned: Planned): Partial<Result> {
+  return 'fresh' in planned ? planned.fresh : {}
+}
+
+/** Runs a plan to its end, answering what it asks from Maps. */
+function drive<T>(plan: Plan<T>, stored: Stored, asked: Question[]): T {
+  let step = plan.next()
+  while (!step.done) {
+    asked.push(step.value)
+    step = plan.next(answer(step.value, stored))
+  }
+  return step.value
+}
+
+function answer(question: Question, stored: Stored): Answers[Question['ask']] {
+  switch (question.ask) {
+    case 'resource':
+      return stored.resources.get(question.id)
+    case 'referrers':
+      return [...stored.resources.values()]
+        .filter(({ final, type }) => !final && type === question.type)
+        .filter(({ id }) => stored.references.get(id)?.get(question.field) === question.targetId)
+        .slice(0, question.limit)
+        .map(({ id }) => id)
+    case 'timer':
+      return stored.timers.get(question.position)
+    case 'timers':
+      return [...stored.timers.values()].filter((timer) => timer.resourceId === question.resourceId)
+    case 'secrets':
+      return [...stored.secrets.values()].filter((row) => row.resourceId === question.resourceId)
+    case 'outcome':
+      return stored.outcomes.get(`${question.tenant}/${question.key}`)
+    case 'head':
+      return stored.log.length
+  }
+}
+
+/** Moves what a batch has decided into the Maps. */
+function commit(batch: Layer, stored: Stored): void {
+  for (const id of [...batch.created, ...batch.changed]) {
+    const row = batch.resources.get(id)
+    if (row !== undefined) stored.resources.set(id, row)
+  }
+  for (const { resourceId, field, targetId } of batch.references) {
+    const fields = stored.references.get(resourceId) ?? new Map<string, string>()
+    stored.references.set(resourceId, fields)
+    if (targetId === null) fields.delete(field)
+    else fields.set(field, targetId)
+  }
+  for (const change of batch.secrets) {
+    if (change.change === 'set')
+      stored.secrets.set(`${change.secret.resourceId}/${change.secret.name}`, change.secret)
+  }
+  commitTimers(batch, stored)
+  for (const { entries, ...outcome } of batch.outcomes) {
+    stored.outcomes.set(`${outcome.tenant}/${outcome.key}`, { ...outcome, events: [] })
+  }
+  stored.log.push(...batch.entries)
+}
+
+function commitTimers({ timers }: Layer, stored: Stored): void {
+  for (const change of timers) {
+    if (change.change === 'set') {
+      const { timer } = change
+      const position = stored.timers.size + 1
+      const fresh = { position, nextAt: timer.dueAt, attempts: 0, lastError: null }
+      stored.timers.set(position, { ...timer, ...fresh })
+      continue
+    }
+    for (const [position, timer] of stored.timers) {
+      const gone =
+        change.change === 'fired'
+          ? change.position === position
+          : change.resourceId === timer.resourceId &&
+            (change.change === 'clear' || change.name === timer.name)
+      if (gone) stored.timers.delete(position)
+    }
+  }
+}

@@ -1,0 +1,64 @@
+import Sqlite from 'better-sqlite3'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { openSqliteStore, type SqliteOptions } from '../../src/store/sqlite/store.ts'
+import type { Store } from '../../src/store/store.ts'
+import { caught } from '../support/errors.ts'
+import { temporaryFile } from '../support/temp.ts'
+import { describeStore, rowOf, write } from './conformance.ts'
+
+async function open(database: SqliteOptions['database']): Promise<Store> {
+  const store = await openSqliteStore({ database, durability: 'relaxed', busyTimeout: 1000 })
+  onTestFinished(() => store.close())
+  return store
+}
+
+function applicationDatabase(): Sqlite.Database {
+  const database = new Sqlite(temporaryFile())
+  onTestFinished(() => void database.close())
+  return database
+}
+
+describeStore('SQLite in memory', () => open(':memory:'))
+describeStore('SQLite in a file', () => open(temporaryFile()))
+describeStore('SQLite that the application has open', () => open(applicationDatabase()))
+
+describe('an SQLite store', () => {
+  test('has what it wrote when its file is opened again', async () => {
+    const file = temporaryFile()
+    const store = await open(file)
+    await write(store, { created: [rowOf('a')] })
+    await store.close()
+
+    const again = await open(file)
+
+    expect(await again.findResource('a')).toMatchObject(rowOf('a'))
+  })
+
+  test('answers nothing but closed once it has been closed, on any database', async () => {
+    for (const database of [temporaryFile(), ':memory:', applicationDatabase()]) {
+      const store = await open(database)
+
+      await store.close()
+      await store.close()
+
+      const error = { code: 'closed' }
+      expect(await caught(() => store.findResource('a'))).toMatchObject(error)
+      expect(await caught(() => write(store, {}))).toMatchObject(error)
+      expect(await caught(() => store.forgetOutcomes(0, 1))).toMatchObject(error)
+    }
+  })
+
+  test('keeps the event loop turning while it is read again and again', async () => {
+    const store = await open(':memory:')
+    let turns = 0
+    const turn = () => {
+      turns += 1
+      if (turns < 3) setImmediate(turn)
+    }
+    setImmediate(turn)
+
+    while (turns < 3) await store.findResource('a')
+
+    expect(turns).toBe(3)
+  })
+})
