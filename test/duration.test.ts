@@ -50,6 +50,8 @@ describe('a duration', () => {
   })
 
   test('that is none is named in the message, with the forms that are', () => {
-    expect(() => toMilliseconds('soon' as Duration, 'timeout')).toThrowErrorMatchingInlineSnapshot(`[PawlError: timeout is not valid: timeout: "soon" is not a duration; use milliseconds or a text such as "30s", "10m", "90d"]`)
+    expect(() => toMilliseconds('soon' as Duration, 'timeout')).toThrowErrorMatchingInlineSnapshot(
+      `[PawlError: timeout is not valid: timeout: "soon" is not a duration; use milliseconds or a text such as "30s", "10m", "90d"]`,
+    )
   })
 })

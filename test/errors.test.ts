@@ -112,12 +112,18 @@ describe('the message', () => {
       { path: [], code: 'b', message: 'has to be an object' },
     ]
 
-    expect(invalidInput('the input of a task', issues).message).toMatchInlineSnapshot(`"the input of a task is not valid: items.0.name: is too short; has to be an object"`)
+    expect(invalidInput('the input of a task', issues).message).toMatchInlineSnapshot(
+      `"the input of a task is not valid: items.0.name: is too short; has to be an object"`,
+    )
   })
 
   test('of not_found names the type and the id, whatever is in it', () => {
-    expect(notFound('task_"1\n', 'task').message).toMatchInlineSnapshot(`"there is no task "task_\\"1\\n" here; check the id and the tenant"`)
-    expect(notFound('x').message).toMatchInlineSnapshot(`"there is no resource "x" here; check the id and the tenant"`)
+    expect(notFound('task_"1\n', 'task').message).toMatchInlineSnapshot(
+      `"there is no task "task_\\"1\\n" here; check the id and the tenant"`,
+    )
+    expect(notFound('x').message).toMatchInlineSnapshot(
+      `"there is no resource "x" here; check the id and the tenant"`,
+    )
   })
 
   test('of machine_invalid names the machine', () => {

@@ -19,7 +19,9 @@ describe('an id', () => {
 
     const made = times.map((time) => ids.next('x', time))
 
-    const sorted = made.toSorted((one, other) => Buffer.compare(Buffer.from(one), Buffer.from(other)))
+    const sorted = made.toSorted((one, other) =>
+      Buffer.compare(Buffer.from(one), Buffer.from(other)),
+    )
     expect(made).toEqual(sorted)
     expect(new Set(made.map((id) => id.slice(0, 10))).size).toBe(times.length)
   })

@@ -163,13 +163,16 @@ describe('the limit', () => {
     fc.assert(property)
   })
 
-  test.each(['x', '"', '\u0000', 'é', '€', '😀', '\u2028'])('of bytes counts %j as JSON', (unit) => {
-    const value = unit.repeat(1000)
-    const bytes = Buffer.byteLength(JSON.stringify(value))
+  test.each(['x', '"', '\u0000', 'é', '€', '😀', '\u2028'])(
+    'of bytes counts %j as JSON',
+    (unit) => {
+      const value = unit.repeat(1000)
+      const bytes = Buffer.byteLength(JSON.stringify(value))
 
-    expect(codesOf(value, { ...LIMITS, bytes })).toEqual([])
-    expect(codesOf(value, { ...LIMITS, bytes: bytes - 1 })).toEqual(['too_large'])
-  })
+      expect(codesOf(value, { ...LIMITS, bytes })).toEqual([])
+      expect(codesOf(value, { ...LIMITS, bytes: bytes - 1 })).toEqual(['too_large'])
+    },
+  )
 
   test('is none for jsonIssues', () => {
     expect(jsonIssues(nested(1000))).toEqual([])

@@ -41,31 +41,47 @@ describe('the message of a refusal', () => {
   const messageOf = (...args: Parameters<typeof refusal>) => refusal(...args).message
 
   test('that has ended', () => {
-    expect(messageOf(kind, rowIn('gone', {}, true), 'go', 'terminal')).toMatchInlineSnapshot(`"thing thg_1 is "gone" and does not accept "go" (accepts nothing: it has ended)"`)
+    expect(messageOf(kind, rowIn('gone', {}, true), 'go', 'terminal')).toMatchInlineSnapshot(
+      `"thing thg_1 is "gone" and does not accept "go" (accepts nothing: it has ended)"`,
+    )
   })
 
   test('that is not accepted', () => {
     const empty = kindOf(createMachine({ initial: 'a', states: { a: {} } }))
 
-    expect(messageOf(kind, rowIn('calm'), 'start', 'not_accepted')).toMatchInlineSnapshot(`"thing thg_1 is "calm" and does not accept "start" (accepts: go, rest)"`)
-    expect(messageOf(empty, rowIn('a'), 'go', 'not_accepted')).toMatchInlineSnapshot(`"thing thg_1 is "a" and does not accept "go" (accepts nothing)"`)
+    expect(messageOf(kind, rowIn('calm'), 'start', 'not_accepted')).toMatchInlineSnapshot(
+      `"thing thg_1 is "calm" and does not accept "start" (accepts: go, rest)"`,
+    )
+    expect(messageOf(empty, rowIn('a'), 'go', 'not_accepted')).toMatchInlineSnapshot(
+      `"thing thg_1 is "a" and does not accept "go" (accepts nothing)"`,
+    )
   })
 
   test('by a guard', () => {
-    expect(messageOf(kind, rowIn('calm'), 'go', 'guard', blockers)).toMatchInlineSnapshot(`"thing thg_1 is "calm" and does not accept "go" as things are: the first thing; the second thing (accepts: go, rest)"`)
+    expect(messageOf(kind, rowIn('calm'), 'go', 'guard', blockers)).toMatchInlineSnapshot(
+      `"thing thg_1 is "calm" and does not accept "go" as things are: the first thing; the second thing (accepts: go, rest)"`,
+    )
   })
 
   test('of what is reserved', () => {
-    expect(messageOf(kind, rowIn('calm'), 'inner', 'reserved')).toMatchInlineSnapshot(`""inner" of thing thg_1 is sent by the engine or by other resources only (accepts: go, rest)"`)
+    expect(messageOf(kind, rowIn('calm'), 'inner', 'reserved')).toMatchInlineSnapshot(
+      `""inner" of thing thg_1 is sent by the engine or by other resources only (accepts: go, rest)"`,
+    )
   })
 
   test('of what is in use', () => {
-    expect(messageOf(kind, rowIn('calm'), 'go', 'in_use', blockers)).toMatchInlineSnapshot(`"thing thg_1 does not accept "go" while it is in use: the first thing; the second thing"`)
+    expect(messageOf(kind, rowIn('calm'), 'go', 'in_use', blockers)).toMatchInlineSnapshot(
+      `"thing thg_1 does not accept "go" while it is in use: the first thing; the second thing"`,
+    )
   })
 
   test('because of a reference', () => {
-    expect(messageOf(kind, rowIn('calm'), 'go', 'reference', blockers)).toMatchInlineSnapshot(`"thing thg_1 does not accept "go" because of what it refers to: the first thing; the second thing"`)
-    expect(messageOf(kind, null, 'create', 'reference', blockers)).toMatchInlineSnapshot(`"a new thing does not accept "create" because of what it refers to: the first thing; the second thing"`)
+    expect(messageOf(kind, rowIn('calm'), 'go', 'reference', blockers)).toMatchInlineSnapshot(
+      `"thing thg_1 does not accept "go" because of what it refers to: the first thing; the second thing"`,
+    )
+    expect(messageOf(kind, null, 'create', 'reference', blockers)).toMatchInlineSnapshot(
+      `"a new thing does not accept "create" because of what it refers to: the first thing; the second thing"`,
+    )
   })
 })
 
@@ -83,7 +99,9 @@ describe('the reason of the machine', () => {
         initial: 'inner',
         on: { go: { guard: { type: 'isOver', params: 1 } } },
         states: {
-          inner: { on: { go: [{ guard: large }, { guard: () => false }, { guard: not(() => true) }] } },
+          inner: {
+            on: { go: [{ guard: large }, { guard: () => false }, { guard: not(() => true) }] },
+          },
         },
       },
       done: { type: 'final' },
@@ -166,8 +184,18 @@ describe('the commands that are accepted', () => {
     ['a copy of the payload', ['go'], ({ event }) => 'n' in { ...event }, {}],
     ['the text of the payload', ['go'], ({ event }) => JSON.stringify(event).includes('"n"'), {}],
     ['the type of the event only', [], ({ event }) => event.type === 'rest', {}],
-    ['the context first, then the payload', [], ({ context, event }) => context.ok === true && event.n === 1, {}],
-    ['what is not there, and throws', ['go'], ({ event }) => (event.n as number).toFixed(1) === '', {}],
+    [
+      'the context first, then the payload',
+      [],
+      ({ context, event }) => context.ok === true && event.n === 1,
+      {},
+    ],
+    [
+      'what is not there, and throws',
+      ['go'],
+      ({ event }) => (event.n as number).toFixed(1) === '',
+      {},
+    ],
   ])('with a guard that looks at %s are %j', (_, expected, guard, context) => {
     expect(guardedBy(guard, context)).toEqual(expected)
   })

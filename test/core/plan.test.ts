@@ -120,7 +120,9 @@ describe('a cascade', () => {
     const error = await failureOf(() => world.send(first, 'go', { n: 65 }))
 
     expect(error.code).toBe('machine_invalid')
-    expect(error.message).toMatchInlineSnapshot(`"the machine of "node" cannot work: a cascade of commands that tell one another is more than 64 deep"`)
+    expect(error.message).toMatchInlineSnapshot(
+      `"the machine of "node" cannot work: a cascade of commands that tell one another is more than 64 deep"`,
+    )
   })
 })
 
@@ -176,7 +178,9 @@ describe('a tell that is refused', () => {
       ...{ code: 'illegal_transition', reason: 'reference', command: 'go', status: 'calm' },
       ...{ resource_id: teller_id, blockers: [{ code: 'guard', resource_id: ids[1] }] },
     })
-    expect(error.message).toMatchInlineSnapshot(`"teller tel_1 does not accept "go" because of what it refers to: listener lis_3 is "calm" and does not accept "hear" as things are: guard "hears" of state "calm" says no (accepts nothing)"`)
+    expect(error.message).toMatchInlineSnapshot(
+      `"teller tel_1 does not accept "go" because of what it refers to: listener lis_3 is "calm" and does not accept "hear" as things are: guard "hears" of state "calm" says no (accepts nothing)"`,
+    )
     expect(world.row(teller_id)?.version).toBe(1)
   })
 })
@@ -225,7 +229,9 @@ describe('an entry', () => {
     expect(changeOf('go')).toEqual(['{"value":"busy"}'])
     expect(changeOf('stop')).toEqual(['{"value":"stopped","set":{"b":[2]}}', null])
     expect(changeOf('back')).toEqual(['{"value":{"p":"x"}}'])
-    expect(changeOf('out')).toEqual(['{"value":"out","memory":{"history":{"(machine).p.h":["(machine).p.x"]}}}'])
+    expect(changeOf('out')).toEqual([
+      '{"value":"out","memory":{"history":{"(machine).p.h":["(machine).p.x"]}}}',
+    ])
   })
 
   test('says which status it ended and how long that had lasted', () => {
@@ -285,7 +291,9 @@ describe('an entry', () => {
 describe('a create', () => {
   const owner = resource('owner', [], calm({}), {
     references: { room_id: { type: 'room', copy: ({ size }: { size?: number }) => ({ size }) } },
-    companion: { room_id: { type: 'room', input: ({ wish }: { wish?: number }) => ({ size: wish }) } },
+    companion: {
+      room_id: { type: 'room', input: ({ wish }: { wish?: number }) => ({ size: wish }) },
+    },
   })
   const room = resource('room', ['close'], calm({ close: 'ended' }))
 
@@ -297,7 +305,11 @@ describe('a create', () => {
     const companion = [...layer.created].find((each) => each !== id) ?? ''
     expect(linesOf(layer.entries)).toEqual([`${companion} room.create`, `${id} owner.create`])
     expect(layer.entries[1]?.causation).toBe(layer.entries[0])
-    expect(JSON.parse(world.row(id)?.context ?? '')).toEqual({ wish: 3, room_id: companion, size: 3 })
+    expect(JSON.parse(world.row(id)?.context ?? '')).toEqual({
+      wish: 3,
+      room_id: companion,
+      size: 3,
+    })
   })
 
   test('needs no companion where the input names one, and takes over what it leaves out', () => {
@@ -416,7 +428,9 @@ describe('an idempotency key', () => {
     const error = await failureOf(() => world.send(id, 'go', {}, { idempotency: other }))
 
     expect(error).toMatchObject({ code: 'idempotency_mismatch', key: 'k' })
-    expect(error.message).toMatchInlineSnapshot(`"the idempotency key "k" was used for another request; use a new key"`)
+    expect(error.message).toMatchInlineSnapshot(
+      `"the idempotency key "k" was used for another request; use a new key"`,
+    )
   })
 
   test.each([
@@ -438,7 +452,10 @@ describe('a timer', () => {
     initial: 'calm',
     states: {
       calm: { on: { arm: 'armed', drop: { actions: cancel('own') }, set: { actions: own() } } },
-      armed: { after: { 50: 'gone' }, on: { calm: 'calm', drop: { actions: cancel('own') }, end: 'ended' } },
+      armed: {
+        after: { 50: 'gone' },
+        on: { calm: 'calm', drop: { actions: cancel('own') }, end: 'ended' },
+      },
       gone: { entry: emit({ type: 'thing.gone' }) },
       ended: { type: 'final' },
     },
@@ -543,7 +560,9 @@ describe('a command from outside', () => {
 
     const error = await failureOf(() => world.send(id, 'go', {}, { expectedVersion: 2 }))
 
-    expect(error.message).toMatchInlineSnapshot(`"thing thi_1 is at version 1, not 2; read it again and decide anew"`)
+    expect(error.message).toMatchInlineSnapshot(
+      `"thing thi_1 is at version 1, not 2; read it again and decide anew"`,
+    )
   })
 
   test('asks for each row once in a batch', () => {
@@ -554,7 +573,9 @@ describe('a command from outside', () => {
     world.send(root, 'go', {}, {}, batch)
     world.send(root, 'go', {}, {}, batch)
 
-    const ids = world.asked.flatMap((question) => (question.ask === 'resource' ? [question.id] : []))
+    const ids = world.asked.flatMap((question) =>
+      question.ask === 'resource' ? [question.id] : [],
+    )
     expect(ids).toHaveLength(6)
   })
 })

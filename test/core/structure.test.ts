@@ -19,7 +19,10 @@ describe('all states', () => {
       initial: 'a',
       states: {
         a: { initial: 'x', states: { x: {}, h: { type: 'history' } } },
-        p: { type: 'parallel', states: { y: {}, z: { initial: 'f', states: { f: { type: 'final' } } } } },
+        p: {
+          type: 'parallel',
+          states: { y: {}, z: { initial: 'f', states: { f: { type: 'final' } } } },
+        },
       },
     })
 
@@ -53,7 +56,9 @@ describe('all actions', () => {
       },
     } as object)
 
-    const found = allActions(machine).map(({ state, action }) => `${state.id} ${actionName(action)}`)
+    const found = allActions(machine).map(
+      ({ state, action }) => `${state.id} ${actionName(action)}`,
+    )
 
     const named = found.filter((line) => !/undefined|xstate\./.test(line))
     expect(named).toEqual([

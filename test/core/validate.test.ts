@@ -19,7 +19,14 @@ function acting(action: unknown): AnyStateMachine {
 
 function thing(parts: object) {
   const commands = { go: nothing }
-  return define({ type: 'thing', prefix: 'thg', input: nothing, commands, machine: plain, ...parts })
+  return define({
+    type: 'thing',
+    prefix: 'thg',
+    input: nothing,
+    commands,
+    machine: plain,
+    ...parts,
+  })
 }
 
 function register(parts: object, property = 'things', others: object = {}): unknown {
@@ -39,7 +46,10 @@ describe('a definition is refused', () => {
     ["with a command in XState's name", { commands: { 'xstate.init': nothing } }],
     ['with a command without a name', { commands: { '': nothing } }],
     ['with an internal command that it does not have', { internal: ['other'] }],
-    ['that tells through a field that is no reference', { machine: acting(tell('peer_id', { type: 'go' })) }],
+    [
+      'that tells through a field that is no reference',
+      { machine: acting(tell('peer_id', { type: 'go' })) },
+    ],
     [
       'that tells a type that nobody registered',
       { machine: acting(tell({ type: 'nobody', by: 'x' }, { type: 'go' })) },
@@ -52,15 +62,27 @@ describe('a definition is refused', () => {
       'that tells a command that is none',
       { ...peers, machine: acting(tell('peer_id', { type: 'other' })) },
     ],
-    ['that emits what it did not list', { events: ['thing.a'], machine: acting(emit({ type: 'thing.b' })) }],
-    ['that restricts a command that is none', { references: { peer_id: { type: 'thing', restricts: ['x'] } } }],
+    [
+      'that emits what it did not list',
+      { events: ['thing.a'], machine: acting(emit({ type: 'thing.b' })) },
+    ],
+    [
+      'that restricts a command that is none',
+      { references: { peer_id: { type: 'thing', restricts: ['x'] } } },
+    ],
     ['whose companion is no reference', { companion: { peer_id: { type: 'thing' } } }],
     [
       'whose companion is a reference to something else',
       { ...peers, companion: { peer_id: { type: 'other' } } },
     ],
-    ['whose secret comes with a command that is none', { secrets: { s: { path: 's', on: ['x'] } } }],
-    ['whose secret is made on a command that is none', { secrets: { s: { generate: 's_', on: ['x'] } } }],
+    [
+      'whose secret comes with a command that is none',
+      { secrets: { s: { path: 's', on: ['x'] } } },
+    ],
+    [
+      'whose secret is made on a command that is none',
+      { secrets: { s: { generate: 's_', on: ['x'] } } },
+    ],
   ])('%s', async (_, parts) => {
     const error = await failureOf(() => register(parts))
 
@@ -81,13 +103,19 @@ describe('a definition is refused', () => {
 describe('a definition is accepted', () => {
   test.each<[string, object]>([
     ['with nothing but what it needs', {}],
-    ['that tells itself', { references: { peer_id: 'thing' }, machine: acting(tell('peer_id', { type: 'go' })) }],
+    [
+      'that tells itself',
+      { references: { peer_id: 'thing' }, machine: acting(tell('peer_id', { type: 'go' })) },
+    ],
     [
       'that tells what only running it can show',
       { references: { peer_id: 'thing' }, machine: acting(tell('peer_id', () => ({ type: 'x' }))) },
     ],
     ['with an action, a guard and a delay by name', { machine: named() }],
-    ['that emits what it listed', { events: ['thing.b', 'thing.c'], machine: acting(emit({ type: 'thing.b' })) }],
+    [
+      'that emits what it listed',
+      { events: ['thing.b', 'thing.c'], machine: acting(emit({ type: 'thing.b' })) },
+    ],
     ['whose secret comes with create', { secrets: { s: { path: 'a.s', on: ['create'] } } }],
   ])('%s', (_, parts) => {
     expect(register(parts)).toMatchObject({ byType: new Map([['thing', expect.anything()]]) })

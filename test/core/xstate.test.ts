@@ -195,7 +195,9 @@ describe('a step that throws', () => {
 describe('an event that nobody waits for', () => {
   const machine = createMachine({
     initial: 'a',
-    states: { a: { on: { go: { actions: raise({ type: 'unheard' }) }, no: { guard: () => false } } } },
+    states: {
+      a: { on: { go: { actions: raise({ type: 'unheard' }) }, no: { guard: () => false } } },
+    },
   })
   const { snapshot } = takeFirstStep(machine, {}, self)
 
@@ -216,7 +218,10 @@ describe('the candidates for an event', () => {
   const machine = createMachine({
     initial: 'a',
     on: { '*': { guard: () => false } },
-    states: { a: { on: { 'order.*': 'b', 'order.paid': 'b', go: { target: 'b', guard: () => false } } }, b: {} },
+    states: {
+      a: { on: { 'order.*': 'b', 'order.paid': 'b', go: { target: 'b', guard: () => false } } },
+      b: {},
+    },
   })
   const { snapshot } = takeFirstStep(machine, {}, self)
 

@@ -152,7 +152,10 @@ function describeTransactions(openStore: OpenStore): void {
   test.each<[string, Partial<Writes>]>([
     ['a resource that is there already', { created: [rowOf('a'), rowOf('old')] }],
     ['a version that is not ahead', { created: [rowOf('a')], changed: [rowOf('old')] }],
-    ['a row that is not there', { created: [rowOf('a')], changed: [rowOf('none', { version: 2 })] }],
+    [
+      'a row that is not there',
+      { created: [rowOf('a')], changed: [rowOf('none', { version: 2 })] },
+    ],
     ['an entry whose place is taken', { created: [rowOf('a')], entries: [entryOf(1, 'a')] }],
     ['an entry of nobody', { created: [rowOf('a')], entries: [entryOf(2, 'none')] }],
     ['a timer of nobody', { created: [rowOf('a')], timers: [set('none', null, 1)] }],
@@ -235,7 +238,12 @@ function describeTimers(openStore: OpenStore): void {
   test('are listed page by page, by resource and by tenant', async () => {
     const store = await setup()
     const timers = [30, 10, 30, 20, 30].map((dueAt) => set('a', null, dueAt))
-    await write(store, { timers: [...timers, { ...set('b', 'x', 5), timer: { ...set('b', 'x', 5).timer, tenant: 'other' } }] })
+    await write(store, {
+      timers: [
+        ...timers,
+        { ...set('b', 'x', 5), timer: { ...set('b', 'x', 5).timer, tenant: 'other' } },
+      ],
+    })
 
     const found: number[] = []
     let after: TimerQuery['after'] = null
@@ -249,7 +257,9 @@ function describeTimers(openStore: OpenStore): void {
 
     expect(found).toEqual([2, 4, 1, 3, 5])
     expect(await store.listTimers({ ...EVERY_TIMER, resourceId: 'b' })).toHaveLength(1)
-    expect(await store.listTimers({ ...EVERY_TIMER, resourceId: 'b', tenant: 'default' })).toEqual([])
+    expect(await store.listTimers({ ...EVERY_TIMER, resourceId: 'b', tenant: 'default' })).toEqual(
+      [],
+    )
   })
 
   test('are due at their time, in order, as many as asked for', async () => {
@@ -264,17 +274,43 @@ function describeTimers(openStore: OpenStore): void {
   })
 
   test.each<[string, TimerChange[], string[]]>([
-    ['cancel by name', [{ change: 'cancel', resourceId: 'a', name: 'x' }], ['b x 20', 'a y 30', 'a null 40']],
-    ['cancel of no name that is there', [{ change: 'cancel', resourceId: 'a', name: 'z' }], ['a x 10', 'b x 20', 'a y 30', 'a null 40']],
+    [
+      'cancel by name',
+      [{ change: 'cancel', resourceId: 'a', name: 'x' }],
+      ['b x 20', 'a y 30', 'a null 40'],
+    ],
+    [
+      'cancel of no name that is there',
+      [{ change: 'cancel', resourceId: 'a', name: 'z' }],
+      ['a x 10', 'b x 20', 'a y 30', 'a null 40'],
+    ],
     ['clear', [{ change: 'clear', resourceId: 'a' }], ['b x 20']],
     ['fired', [{ change: 'fired', position: 4 }], ['a x 10', 'b x 20', 'a y 30']],
-    ['a name used again: the old one goes on without', [set('a', 'x', 15)], ['a null 10', 'a x 15', 'b x 20', 'a y 30', 'a null 40']],
-    ['a name used again and canceled', [set('a', 'x', 15), { change: 'cancel', resourceId: 'a', name: 'x' }], ['a null 10', 'b x 20', 'a y 30', 'a null 40']],
-    ['canceled, then set again', [{ change: 'cancel', resourceId: 'a', name: 'x' }, set('a', 'x', 15)], ['a x 15', 'b x 20', 'a y 30', 'a null 40']],
-    ['cleared, then set again', [{ change: 'clear', resourceId: 'a' }, set('a', 'x', 15)], ['a x 15', 'b x 20']],
+    [
+      'a name used again: the old one goes on without',
+      [set('a', 'x', 15)],
+      ['a null 10', 'a x 15', 'b x 20', 'a y 30', 'a null 40'],
+    ],
+    [
+      'a name used again and canceled',
+      [set('a', 'x', 15), { change: 'cancel', resourceId: 'a', name: 'x' }],
+      ['a null 10', 'b x 20', 'a y 30', 'a null 40'],
+    ],
+    [
+      'canceled, then set again',
+      [{ change: 'cancel', resourceId: 'a', name: 'x' }, set('a', 'x', 15)],
+      ['a x 15', 'b x 20', 'a y 30', 'a null 40'],
+    ],
+    [
+      'cleared, then set again',
+      [{ change: 'clear', resourceId: 'a' }, set('a', 'x', 15)],
+      ['a x 15', 'b x 20'],
+    ],
   ])('change in the order given: %s', async (_, timers, left) => {
     const store = await setup()
-    await write(store, { timers: [set('a', 'x', 10), set('b', 'x', 20), set('a', 'y', 30), set('a', null, 40)] })
+    await write(store, {
+      timers: [set('a', 'x', 10), set('b', 'x', 20), set('a', 'y', 30), set('a', null, 40)],
+    })
 
     await write(store, { timers })
 
@@ -483,7 +519,11 @@ function describeResourceLists(openStore: OpenStore): void {
     ['of another tenant', { tenant: 'other' }, [10, 11]],
     ['of another type', { type: 'nothing' }, []],
     ['in a status', { statuses: ['busy'] }, [1, 4, 7]],
-    ['in one of two statuses', { statuses: ['gone', 'calm'], order: 'desc' }, [9, 8, 6, 5, 3, 2, 0]],
+    [
+      'in one of two statuses',
+      { statuses: ['gone', 'calm'], order: 'desc' },
+      [9, 8, 6, 5, 3, 2, 0],
+    ],
     ['in no status', { statuses: ['none'] }, []],
     ['in a status, of every tenant', { statuses: ['busy'], tenant: null }, [1, 4, 7, 10]],
     ['created after a time', { createdAfter: 1006 }, [7, 8, 9]],
@@ -492,10 +532,18 @@ function describeResourceLists(openStore: OpenStore): void {
     ['as many as asked for', { limit: 3 }, [0, 1, 2]],
     ['as many as asked for, newest first', { limit: 2, order: 'desc' }, [9, 8]],
     ['that refer to something, ended or not', { references: { of: 'o1' } }, [1, 3, 5, 7, 9]],
-    ['that refer to it, newest first', { references: { of: 'o1' }, order: 'desc', limit: 2 }, [9, 7]],
+    [
+      'that refer to it, newest first',
+      { references: { of: 'o1' }, order: 'desc', limit: 2 },
+      [9, 7],
+    ],
     ['that refer to two things', { references: { of: 'o0', by: 'o1' } }, [2, 6]],
     ['that refer in a status', { references: { of: 'o1' }, statuses: ['busy', 'gone'] }, [1, 5, 7]],
-    ['that refer, of every tenant', { references: { of: 'o1' }, tenant: null }, [1, 3, 5, 7, 9, 11]],
+    [
+      'that refer, of every tenant',
+      { references: { of: 'o1' }, tenant: null },
+      [1, 3, 5, 7, 9, 11],
+    ],
     ['that refer, created after', { references: { of: 'o1' }, createdAfter: 1005 }, [7, 9]],
     ['that refer, created before', { references: { of: 'o1' }, createdBefore: 1005 }, [1, 3]],
     ['that refer to nobody', { references: { of: 'none' } }, []],
@@ -551,18 +599,30 @@ function describeEntryLists(openStore: OpenStore): void {
     ['the public ones of every tenant', { tenant: null, internal: false }, [1, 2, 3, 6, 7, 9, 10]],
     ['of a type', { types: ['thing.x'] }, [1, 5, 9]],
     ['of a type, public', { types: ['thing.x'], internal: false }, [1, 9]],
-    ['of two types, newest first', { types: ['thing.x', 'thing.y'], order: 'desc' }, [9, 7, 5, 3, 1]],
+    [
+      'of two types, newest first',
+      { types: ['thing.x', 'thing.y'], order: 'desc' },
+      [9, 7, 5, 3, 1],
+    ],
     ['of a type, of every tenant', { types: ['thing.x'], tenant: null }, [1, 2, 5, 6, 9, 10]],
     ['of no type', { types: ['none'] }, []],
     ['of a resource', { resourceId: 'a' }, [1, 3, 5, 7, 9]],
-    ['of a resource, public, of a type', { resourceId: 'a', internal: false, types: ['thing.x'] }, [1, 9]],
+    [
+      'of a resource, public, of a type',
+      { resourceId: 'a', internal: false, types: ['thing.x'] },
+      [1, 9],
+    ],
     ["of another tenant's resource", { resourceId: 'b' }, []],
     ['of a resource, whatever its tenant', { resourceId: 'b', tenant: null }, [2, 4, 6, 8, 10]],
     ['since a time', { since: 1003 }, [7, 9]],
     ['until a time', { until: 1001 }, [1]],
     ['between two times', { since: 1001, until: 1003 }, [3, 5]],
     ['of a time without any', { since: 2000 }, []],
-    ['of a type since a time, newest first', { types: ['thing.x'], since: 1002, order: 'desc' }, [9, 5]],
+    [
+      'of a type since a time, newest first',
+      { types: ['thing.x'], since: 1002, order: 'desc' },
+      [9, 5],
+    ],
     ['as many as asked for', { limit: 2, tenant: null }, [1, 2]],
     ['after a place', { after: 5 }, [7, 9]],
     ['after a place, newest first', { after: 5, order: 'desc' }, [3, 1]],

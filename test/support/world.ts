@@ -146,7 +146,7 @@ const idleSession: Path = async (engine) => {
 const ask: Command = { type: 'require_interaction', interaction: INTERACTION }
 
 /** A legal path to every status of every built-in resource. */
-export const paths: Readonly<Record<string, Readonly<Record<string, Path>>>> = {
+const paths: Readonly<Record<string, Readonly<Record<string, Path>>>> = {
   agent: { active: agent, deleted: along('agent', agent, 'delete') },
   source: { active: source, deleted: along('source', source, 'delete') },
   credential: {
