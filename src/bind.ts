@@ -2,6 +2,7 @@
 
 import type { Context } from './context.ts'
 import type { Kind } from './core/kind.ts'
+import { closed } from './errors.ts'
 import type {
   Definitions,
   EventsHandle,
@@ -14,7 +15,7 @@ import { getEvent, listEvents, type Reader } from './log/events.ts'
 import { historyOf } from './log/history.ts'
 import { acceptsOf, findResource, getResource, listResources } from './log/resources.ts'
 import { createResource, explainCommand, sendCommand, trySendCommand } from './runtime/commands.ts'
-import { createTimerLoop, fireDue, listTimers } from './runtime/timers.ts'
+import { createTimerLoop, listTimers, tick } from './runtime/timers.ts'
 
 /** Binds everything that belongs to one tenant. */
 export function toScope(context: Context, reader: Reader): Scope<Definitions> {
@@ -55,15 +56,20 @@ function toResourceHandle(context: Context, reader: Reader, kind: Kind) {
 /** Binds what runs and ends an engine. */
 export function toLifecycle(context: Context): Lifecycle {
   const timers = createTimerLoop(context)
+  let isClosed = false
   const close = async (): Promise<void> => {
+    isClosed = true
     await timers.stop()
     await context.writer.close()
     await context.store.close()
   }
   return {
-    start: async () => timers.start(),
+    start: async () => {
+      if (isClosed) throw closed()
+      await timers.start()
+    },
     stop: () => timers.stop(),
-    tick: async () => ({ fired: await fireDue(context) }),
+    tick: () => tick(context),
     close,
     [Symbol.asyncDispose]: close,
   }

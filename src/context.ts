@@ -54,8 +54,10 @@ export interface Base {
   readonly limits: JsonLimits
   /** Called after each commit of this engine. */
   readonly listeners: Set<(commit: Commit) => void>
-  /** Takes what nobody waits for: a failed timer, a failed action of a machine. */
+  /** Takes what nobody waits for: a failed timer, a failed action of a machine. Never throws. */
   readonly onError: (error: unknown) => void
+  /** How long a batch may take, in milliseconds. */
+  readonly batchMs: number
 }
 
 /** The engine, as its verbs see it. */

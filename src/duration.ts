@@ -1,6 +1,6 @@
 /** How long is `'10m'`? @module */
 
-import { invalidInput } from './errors.ts'
+import { invalidInput, shown } from './errors.ts'
 
 /** A length of time: `'250ms'`, `'30s'`, `'10m'`, `'2h'`, `'90d'`, or a number of milliseconds. */
 export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
@@ -19,6 +19,6 @@ export function toMilliseconds(duration: Duration, option = 'duration'): number 
   const milliseconds =
     typeof duration === 'number' ? duration : Number(amount) * UNITS[unit as keyof typeof UNITS]
   if (Number.isFinite(milliseconds) && milliseconds >= 0) return Math.round(milliseconds)
-  const message = `${JSON.stringify(duration)} is not a duration; use milliseconds or a text such as "30s", "10m", "90d"`
+  const message = `${shown(duration)} is not a duration; use milliseconds or a text such as "30s", "10m", "90d"`
   throw invalidInput(option, [{ path: [option], code: 'invalid_duration', message }])
 }

@@ -44,6 +44,8 @@ export interface Sources {
   readonly clock: Clock
   /** For reproducible ids. */
   readonly seed?: number | undefined
+  /** How long a batch may take; without end, batches do not depend on the machine's speed. */
+  readonly batchMs?: number
 }
 
 const OPTIONS = [
@@ -55,6 +57,9 @@ const OPTIONS = [
   'limits',
   'onError',
 ]
+
+// The event loop turns at least this often, in milliseconds.
+const BATCH_MS = 5
 
 const DEFAULT_LIMITS: JsonLimits = { bytes: 256 * 1024, depth: 64 }
 
@@ -101,7 +106,7 @@ export async function openEngine<D extends Definitions>(
 
 async function openContext(
   { limits, onError = () => {} }: Pick<EngineOptions, 'limits' | 'onError'>,
-  { clock, seed }: Sources,
+  { clock, seed, batchMs = BATCH_MS }: Sources,
   registry: Registry,
   keys: readonly Key[],
   store: Store,
@@ -116,9 +121,17 @@ async function openContext(
     keys: createKeys(keys, ids),
     limits: { ...DEFAULT_LIMITS, ...limits },
     listeners: new Set(),
-    onError,
+    onError: harmless(onError),
+    batchMs,
   }
   return { ...base, writer: createWriter(base) }
+}
+
+/** A user's own error handler may fail as well; nobody is left to be told. */
+function harmless(onError: (error: unknown) => unknown): (error: unknown) => void {
+  return (error) => {
+    new Promise((resolve) => resolve(onError(error))).catch(() => {})
+  }
 }
 
 function digest(structure: string): string {
@@ -127,7 +140,7 @@ function digest(structure: string): string {
 
 function optionIssues(options: EngineOptions<Definitions>): Issue[] {
   const issues = unknownKeys(options, OPTIONS)
-  const { database, durability = 'full', limits = {} } = options ?? {}
+  const { database, durability = 'full', limits = {}, encryptionKeys = [], onError } = options
   const isOpen = typeof database === 'object' && database !== null && 'prepare' in database
   if (!(typeof database === 'string' && database !== '') && !isOpen) {
     const message = 'has to be a path, ":memory:" or an open better-sqlite3 Database'
@@ -139,6 +152,13 @@ function optionIssues(options: EngineOptions<Definitions>): Issue[] {
       code: 'invalid_durability',
       message: 'has to be "full" or "relaxed"',
     })
+  }
+  if (!Array.isArray(encryptionKeys)) {
+    const message = 'has to be a list of keys, 32 bytes in base64 each'
+    issues.push({ path: ['encryptionKeys'], code: 'invalid_keys', message })
+  }
+  if (onError !== undefined && typeof onError !== 'function') {
+    issues.push({ path: ['onError'], code: 'invalid_type', message: 'has to be a function' })
   }
   issues.push(...limitIssues(limits))
   return issues

@@ -86,6 +86,11 @@ export class PawlError<C extends ErrorCode = ErrorCode> extends Error {
   /** The values that belong to the code. */
   declare readonly details: ErrorDetails[C]
 
+  /** The error with its message, which JSON.stringify would leave out. */
+  toJSON(): Readonly<Record<string, unknown>> {
+    return { code: this.code, message: this.message, retryable: this.retryable, ...this.details }
+  }
+
   constructor(
     code: C,
     message: string,
@@ -114,6 +119,15 @@ export function isPawlError(error: unknown, code?: ErrorCode): boolean {
   return code === undefined || ('code' in error && error.code === code)
 }
 
+/** A value as messages show it; unlike JSON.stringify it takes any. */
+export function shown(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? String(value)
+  } catch {
+    return String(value)
+  }
+}
+
 /** Builds an `invalid_input` error whose message repeats every issue. */
 export function invalidInput(
   subject: string,
@@ -134,7 +148,7 @@ export function refuseIssues(subject: string, issues: readonly Issue[]): void {
 export function notFound(id: string, type = 'resource'): PawlError<'not_found'> {
   return new PawlError(
     'not_found',
-    `there is no ${type} ${JSON.stringify(id)} here; check the id and the tenant`,
+    `there is no ${type} ${shown(id)} here; check the id and the tenant`,
     {
       resource_id: id,
     },

@@ -96,7 +96,7 @@ export type Engine<D extends Definitions> = Scope<D> &
 
 /** How an engine is run and ended. */
 export interface Lifecycle {
-  /** Fires timers from now on, until `stop` or `close`. */
+  /** Fires timers from now on, until `stop` or `close`; resolves when those overdue have fired. */
   start(): Promise<void>
   /** Stops firing timers; resolves when those under way have been settled. */
   stop(): Promise<void>

@@ -48,7 +48,7 @@ export async function createTestEngine<const D extends Definitions = AgentPlatfo
   const clock: Clock = { now: () => new Date(hands.time) }
   const { engine, context } = await openEngine<D>(
     { database: ':memory:', encryptionKeys: [TEST_KEY], ...options },
-    { clock, seed },
+    { clock, seed, batchMs: Number.POSITIVE_INFINITY },
   )
   const advance = (duration: Duration): Promise<void> =>
     advanceTo(context, hands, hands.time + toMilliseconds(duration))

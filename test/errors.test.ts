@@ -67,11 +67,12 @@ describe('an error', () => {
     expect(errorOf('closed')).not.toHaveProperty('cause')
   })
 
-  test('prints each of its values once', () => {
-    expect(JSON.parse(JSON.stringify(errorOf('version_conflict')))).toEqual({
-      ...{ name: 'PawlError', code: 'version_conflict', retryable: false },
+  test('is written as JSON with its message and each of its values once', () => {
+    expect(JSON.parse(JSON.stringify(errorOf('version_conflict')))).toMatchObject({
+      ...{ code: 'version_conflict', message: 'it is version_conflict', retryable: false },
       ...details.version_conflict,
     })
+    expect(JSON.stringify(errorOf('version_conflict'))).not.toContain('details')
   })
 })
 

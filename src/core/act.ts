@@ -12,7 +12,7 @@ import { parseCommand } from './payload.ts'
 import { hasTimer, loadReferrers, loadRow, type Plan } from './questions.ts'
 import { requireContent, requireReferences, requireUnused } from './references.ts'
 import type { Entry, ResourceRow } from './rows.ts'
-import { apart, deeper, kindOf, type Run } from './run.ts'
+import { apart, countTold, deeper, kindOf, type Run } from './run.ts'
 import { keepSecrets, stripSecrets } from './secrets.ts'
 import type { Tell } from './tell.ts'
 
@@ -27,9 +27,12 @@ export function* act(run: Run, kind: Kind, row: ResourceRow, command: Command): 
   const event: Command = { ...visible, type }
   const decision = decide(kind, row, event, { id: row.id, time: timeFor(run, row) })
   if (decision === undefined) throw machineRefusal(kind, row, type)
-  yield* requireReferences(run, kind, row, type, decision.state.context)
+  if (decision.state.context !== row.context && kind.references.size > 0) {
+    const [checked, context] = [JSON.parse(row.context), JSON.parse(decision.state.context)]
+    yield* requireReferences(run, kind, row, type, { checked, context })
+  }
   yield* requireUnused(run, kind, row, type)
-  yield* requireContent(run, kind, row, type, payload)
+  yield* requireContent(run, kind, row, type, { payload, context: row.context })
   const { changes: secrets, shown } = yield* keepSecrets(run, kind, row.id, type, carried)
   const changes = secrets.length > 0 || (yield* isChange(run, row, decision))
   const after = changes ? next(run, kind, row, decision) : row
@@ -108,8 +111,9 @@ function* targetIds({ layer }: Run, { after }: Teller, { to }: Tell): Plan<reado
 
 function* tellOne(run: Run, teller: Teller, tell: Tell, id: string): Plan<void> {
   const row = yield* loadRow(run.layer, id)
-  if (row === undefined) return
+  if (row === undefined || row.tenant !== run.tenant) return
   const kind = kindOf(run, row.type)
+  countTold(run, teller.kind)
   const command = toldCommand(teller, kind, tell)
   const inner = apart(run)
   try {

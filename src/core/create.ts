@@ -1,6 +1,6 @@
 /** How does a resource come to be, with what it needs? @module */
 
-import { type Blocker, machineInvalid } from '../errors.ts'
+import type { Blocker } from '../errors.ts'
 import { type Shown, tellAll } from './act.ts'
 import { referenceIn, writeChange } from './change.ts'
 import { decideCreate } from './decide.ts'
@@ -10,12 +10,11 @@ import { calling, type Kind } from './kind.ts'
 import { refusal } from './legality.ts'
 import { parseInput } from './payload.ts'
 import type { Plan } from './questions.ts'
-import { loadTarget, referenceBlocker, requireContent } from './references.ts'
+import { loadTarget, referenceBlocker, requireContent, requireReferences } from './references.ts'
 import type { Entry, ResourceRow } from './rows.ts'
 import { deeper, kindOf, type Run } from './run.ts'
 import { keepSecrets, stripSecrets } from './secrets.ts'
 import { fullViewOf } from './state.ts'
-import { COMMON_FIELDS } from './validate.ts'
 
 /** What is to be created. */
 export interface Creation {
@@ -37,7 +36,10 @@ export function* create(run: Run, { kind, id, input }: Creation): Plan<Created> 
   const completed = yield* completeInput(run, kind, fields)
   const { visible, carried } = stripSecrets(kind, 'create', completed)
   const decision = decideCreate(kind, visible, { id, time: run.time })
-  yield* requireContent(run, kind, null, 'create', completed)
+  const { context } = decision.state
+  const references = { checked: completed, context: JSON.parse(context) }
+  yield* requireReferences(run, kind, null, 'create', references)
+  yield* requireContent(run, kind, null, 'create', { payload: completed, context })
   const { changes: secrets, shown } = yield* keepSecrets(run, kind, id, 'create', carried)
   const row = firstRow(run, kind, id, decision.state)
   const caused = { ...run, causation: companionEntry ?? run.causation }
@@ -57,13 +59,6 @@ function firstRow(
   id: string,
   state: ReturnType<typeof decideCreate>['state'],
 ): ResourceRow {
-  const taken = COMMON_FIELDS.find((field) => Object.hasOwn(JSON.parse(state.context), field))
-  if (taken !== undefined) {
-    throw machineInvalid(
-      kind.type,
-      `its context has a field "${taken}", which the engine gives every resource`,
-    )
-  }
   return {
     ...state,
     id,

@@ -133,12 +133,20 @@ function stateOf(kind: Kind, { snapshot }: Step, stored: Stored | null): Machine
   }
 }
 
+// The engine gives every resource these; a context with one of its own would hide it.
+const COMMON_FIELDS = ['id', 'object', 'status', 'version', 'created_at', 'updated_at']
+
 function contextText(kind: Kind, context: JsonObject): string {
   const [issue] = jsonIssues(context)
-  if (issue === undefined) return JSON.stringify(context)
+  if (issue !== undefined) {
+    const where = issue.path.join('.')
+    throw machineInvalid(kind.type, `its context cannot be stored: ${where} ${issue.message}`)
+  }
+  const taken = COMMON_FIELDS.find((field) => Object.hasOwn(context, field))
+  if (taken === undefined) return JSON.stringify(context)
   throw machineInvalid(
     kind.type,
-    `its context cannot be stored: ${issue.path.join('.')} ${issue.message}`,
+    `its context has a field "${taken}", which the engine gives every resource`,
   )
 }
 
@@ -203,7 +211,14 @@ interface RaiseParams {
 function setTimer(kind: Kind, { params }: Effect, self: Self, effects: Effects): void {
   const { event, id, delay } = params as RaiseParams
   // A raise without a delay has already been handled, in the same step.
-  if (delay === undefined) return
+  if (typeof delay !== 'number') return
+  const [issue] = jsonIssues(event)
+  if (issue !== undefined) {
+    throw machineInvalid(
+      kind.type,
+      `it sets a timer with "${event.type}", whose ${issue.path.join('.')} ${issue.message}`,
+    )
+  }
   const dueAt = Math.round(self.time + Math.max(0, delay))
   if (!(dueAt <= LATEST))
     throw machineInvalid(kind.type, `it sets a timer with a delay of ${delay} ms`)

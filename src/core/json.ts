@@ -22,7 +22,12 @@ interface Copying {
   readonly limits: JsonLimits
   readonly issues: Issue[]
   readonly ancestors: Set<object>
+  /** Bytes of JSON text that the copy takes at least. */
+  size: number
 }
+
+// Enough to see what is wrong; a hostile value could have millions.
+const MOST_ISSUES = 100
 
 /**
  * Copies a value that JSON can carry exactly, so that nobody else holds a reference into the copy.
@@ -34,9 +39,9 @@ export function detach(
   value: unknown,
   limits: JsonLimits,
 ): { copy: unknown; issues: readonly Issue[] } {
-  const copying: Copying = { limits, issues: [], ancestors: new Set() }
+  const copying: Copying = { limits, issues: [], ancestors: new Set(), size: 0 }
   const copy = copyOf(value, [], copying)
-  if (copying.issues.length === 0 && !fits(copy, limits.bytes)) {
+  if (copying.issues.length === 0 && !fits(copy, copying)) {
     report(copying, [], 'too_large', `is larger than ${limits.bytes} bytes of JSON`)
   }
   return { copy, issues: copying.issues }
@@ -48,6 +53,8 @@ export function jsonIssues(value: unknown): readonly Issue[] {
 }
 
 function copyOf(value: unknown, path: Path, copying: Copying): unknown {
+  copying.size += typeof value === 'string' ? value.length + 2 : 1
+  if (isTooMuch(copying)) return undefined
   switch (typeof value) {
     case 'string':
       if (!value.isWellFormed())
@@ -67,6 +74,11 @@ function copyOf(value: unknown, path: Path, copying: Copying): unknown {
   }
 }
 
+/** Whether going on is pointless: a value can be small in memory and endless as a text. */
+function isTooMuch({ size, issues, limits }: Copying): boolean {
+  return size > limits.bytes || issues.length >= MOST_ISSUES
+}
+
 function copyOfContainer(value: object, path: Path, copying: Copying): unknown {
   if (copying.ancestors.has(value)) return report(copying, path, 'cyclic', 'refers back to itself')
   if (path.length >= copying.limits.depth) {
@@ -81,8 +93,12 @@ function copyOfContainer(value: object, path: Path, copying: Copying): unknown {
 }
 
 function copyOfArray(value: readonly unknown[], path: Path, copying: Copying): unknown[] {
-  // Array.from visits holes as well, which JSON would turn into null.
-  return Array.from(value, (item, index) => copyOf(item, [...path, index], copying))
+  const copy: unknown[] = []
+  // By index, to visit holes as well, which JSON would turn into null.
+  for (let index = 0; index < value.length && !isTooMuch(copying); index++) {
+    copy.push(copyOf(value[index], [...path, index], copying))
+  }
+  return copy
 }
 
 function copyOfObject(value: object, path: Path, copying: Copying): unknown {
@@ -99,6 +115,8 @@ function copyOfObject(value: object, path: Path, copying: Copying): unknown {
   for (const key of Object.keys(value)) {
     const item = (value as Record<string, unknown>)[key]
     if (item === undefined) continue
+    if (isTooMuch(copying)) break
+    copying.size += key.length + 3
     const itemPath = [...path, key]
     if (!key.isWellFormed())
       report(copying, itemPath, 'malformed_unicode', 'has a key with a lone surrogate')
@@ -123,20 +141,13 @@ function report(copying: Copying, path: Path, code: string, message: string): un
   copying.issues.push({ path, code, message })
 }
 
-// One UTF-16 unit is at most six bytes of JSON text (an escape), and every value has a few of syntax.
-const BYTES_PER_UNIT = 6
+// One UTF-16 unit is at most six bytes of JSON text (an escape), and a number at most 24 for its one.
+const MOST_BYTES_PER_UNIT = 24
 
-function fits(value: unknown, bytes: number): boolean {
-  if (bytes === Number.POSITIVE_INFINITY || roughSize(value) * BYTES_PER_UNIT <= bytes) return true
+function fits(value: unknown, { size, limits: { bytes } }: Copying): boolean {
+  if (size > bytes) return false
+  if (size * MOST_BYTES_PER_UNIT <= bytes) return true
   return new TextEncoder().encode(JSON.stringify(value)).length <= bytes
-}
-
-function roughSize(value: unknown): number {
-  if (typeof value === 'string') return value.length + 1
-  if (typeof value !== 'object' || value === null) return 4
-  let size = 1
-  for (const [key, item] of Object.entries(value)) size += key.length + 1 + roughSize(item)
-  return size
 }
 
 /** Texts of equal values are equal, whatever the order of their keys. */

@@ -1,6 +1,6 @@
 /** What does the engine derive, once, from a resource definition? @module */
 
-import { isPawlError, machineInvalid } from '../errors.ts'
+import { isPawlError, machineInvalid, shown } from '../errors.ts'
 import type {
   Check,
   Companion,
@@ -52,7 +52,7 @@ export function toKind(
   definition: ResourceDefinition,
   digest: (structure: string) => string,
 ): Kind {
-  const machine = boundedCopy(definition.machine)
+  const machine = boundedCopy(definition.type, definition.machine)
   const nodes = new Map(allStates(machine).map((node) => [node.id, node]))
   const { status, check } = definition
   return {
@@ -103,14 +103,29 @@ function toReference(to: string | Reference): Reference {
 }
 
 /** The same machine with a bound on its microsteps; the user's own object stays as it is. */
-function boundedCopy(machine: Machine): Machine {
-  const copy: Machine = machine.provide({})
+function boundedCopy(type: string, machine: Machine): Machine {
+  const delays = Object.entries(machine.implementations.delays)
+  const copy: Machine = machine.provide({
+    delays: Object.fromEntries(delays.map(([name, delay]) => [name, finite(type, name, delay)])),
+  })
   // The step that finds nothing left to do counts as well.
   copy.options = {
     ...copy.options,
     maxIterations: Math.min(copy.options.maxIterations ?? Infinity, MICROSTEPS + 1),
   }
   return copy
+}
+
+/** A delay that is no number would be taken for none: the event would come at once. */
+function finite(type: string, name: string, delay: unknown) {
+  return (...args: readonly unknown[]): number => {
+    const milliseconds: unknown = typeof delay === 'function' ? delay(...args) : delay
+    if (typeof milliseconds === 'number' && Number.isFinite(milliseconds)) return milliseconds
+    throw machineInvalid(
+      type,
+      `its delay "${name}" is ${shown(milliseconds)} instead of a number of milliseconds`,
+    )
+  }
 }
 
 function statusesOf(machine: Machine): string[] {

@@ -47,7 +47,7 @@ function describe(
     case 'not_accepted':
       return `${subject} is "${row?.status}" and does not accept "${command}" (${accepting})`
     case 'guard':
-      return `${subject} is "${row?.status}" and does not accept "${command}" as things are: ${because} (${accepting})`
+      return `${subject} is "${row?.status}" and does not accept "${command}" as things are: ${because}`
     case 'reserved':
       return `"${command}" of ${subject} is sent by the engine or by other resources only (${accepting})`
     case 'in_use':

@@ -2,7 +2,7 @@
 
 import { type Issue, invalidInput, machineInvalid } from '../errors.ts'
 import type { Command, JsonObject, Schema, SchemaIssue } from './definition.ts'
-import { detach, type JsonLimits } from './json.ts'
+import { detach, type JsonLimits, jsonIssues } from './json.ts'
 import type { Kind } from './kind.ts'
 
 /** A payload before and after its schema: as the caller gave it, detached, and as the machine will get it. */
@@ -33,17 +33,18 @@ export function parseCommand(kind: Kind, command: unknown, limits: JsonLimits): 
 function requireType(kind: Kind, given: unknown): Command {
   const isObject = typeof given === 'object' && given !== null && !Array.isArray(given)
   if (isObject && 'type' in given && typeof given.type === 'string') return given as Command
-  const message = `has to be an object with a "type", one of: ${[...kind.commands.keys()].join(', ')}`
+  const message = `has to be an object with a "type", one of: ${knownCommands(kind)}`
   throw invalidInput(`the command of a ${kind.type}`, [
     { path: ['type'], code: 'invalid_type', message },
   ])
 }
 
+function knownCommands({ commands, internal }: Kind): string {
+  return [...commands.keys()].filter((command) => !internal.has(command)).join(', ')
+}
+
 function unknownCommand(kind: Kind, type: string): Error {
-  const known = [...kind.commands.keys()]
-    .filter((command) => !kind.internal.has(command))
-    .join(', ')
-  const message = `${JSON.stringify(type)} is not a command of ${kind.type} (commands: ${known})`
+  const message = `${JSON.stringify(type)} is not a command of ${kind.type} (commands: ${knownCommands(kind)})`
   return invalidInput(`the command of a ${kind.type}`, [
     { path: ['type'], code: 'unknown_command', message },
   ])
@@ -72,8 +73,28 @@ function throughSchema(kind: Kind, subject: string, schema: Schema, value: unkno
       `the schema of ${subject} validates asynchronously; use a synchronous one`,
     )
   }
-  if (result.issues !== undefined) throw invalidInput(subject, result.issues.map(toIssue))
-  return result.value
+  if (result.issues !== undefined) {
+    throw invalidInput(
+      subject,
+      result.issues.map((issue) => discreet(kind, toIssue(issue))),
+    )
+  }
+  const [issue] = jsonIssues(result.value)
+  if (issue === undefined) return result.value
+  const where = issue.path.join('.')
+  throw machineInvalid(
+    kind.type,
+    `the schema of ${subject} gives what cannot be stored: ${where} ${issue.message}`,
+  )
+}
+
+/** Schema libraries may quote what they were given: of a secret, only the place is told. */
+function discreet(kind: Kind, issue: Issue): Issue {
+  const place = issue.path.join('.')
+  const isSecret = [...kind.secrets.values()].some(
+    (secret) => 'path' in secret && `${place}.`.startsWith(`${secret.path}.`),
+  )
+  return isSecret ? { ...issue, message: 'is not valid' } : issue
 }
 
 function validated(kind: Kind, subject: string, schema: Schema, value: unknown) {

@@ -70,19 +70,20 @@ export function* planSend(run: Run, request: SendRequest): Plan<Planned> {
   return { fresh: conclude(run, kind, row.id, secrets, request.idempotency) }
 }
 
-/** Plans a timer that is due; does nothing when it is gone. */
-export function* planTimer(run: Run, position: number): Plan<void> {
+/** Plans a timer that is due; false when it is gone. */
+export function* planTimer(run: Run, position: number): Plan<boolean> {
   const timer = yield* loadTimer(run.layer, position)
-  if (timer === undefined) return
+  if (timer === undefined) return false
   run.layer.timers.push({ change: 'fired', position })
   const row = yield* loadRow(run.layer, timer.resourceId)
-  if (row === undefined || row.final) return
+  if (row === undefined || row.final) return true
   try {
     yield* act(run, kindOf(run, row.type), row, JSON.parse(timer.event))
   } catch (error) {
     // XState ignores a delayed raise that no state waits for any more; so does this.
     if (!isPawlError(error, 'illegal_transition') || !IGNORED.has(error.details.reason)) throw error
   }
+  return true
 }
 
 const IGNORED: ReadonlySet<RefusalReason> = new Set(['not_accepted', 'guard'])

@@ -1,6 +1,6 @@
 /** Does what a resource refers to allow what is asked? @module */
 
-import { type Blocker, invalidInput, notFound } from '../errors.ts'
+import { type Blocker, type Issue, invalidInput, notFound } from '../errors.ts'
 import { referenceIn } from './change.ts'
 import type { JsonObject, Reference, ResourceView } from './definition.ts'
 import { calling, type Kind } from './kind.ts'
@@ -25,20 +25,18 @@ export function referenceBlocker({ status }: Reference, target: ResourceRow): Bl
   return [{ code: 'status', message, resource_id: target.id }]
 }
 
-/** Checks the references that a decision changes. */
+/** Checks the references in which a decision's context differs from what has been checked before. */
 export function* requireReferences(
   run: Run,
   kind: Kind,
-  row: ResourceRow,
+  row: ResourceRow | null,
   command: string,
-  context: string,
+  { checked, context }: { readonly checked: JsonObject; readonly context: JsonObject },
 ): Plan<void> {
-  if (kind.references.size === 0 || row.context === context) return
-  const [before, after]: [JsonObject, JsonObject] = [JSON.parse(row.context), JSON.parse(context)]
   const blockers: Blocker[] = []
   for (const [field, reference] of kind.references) {
-    const id = referenceIn(after, field)
-    if (id === null || id === referenceIn(before, field)) continue
+    const id = referenceIn(context, field)
+    if (id === null || id === referenceIn(checked, field)) continue
     blockers.push(...referenceBlocker(reference, yield* loadTarget(run, reference, id)))
   }
   if (blockers.length > 0) throw refusal(kind, row, command, 'reference', blockers)
@@ -80,21 +78,31 @@ export function* requireContent(
   kind: Kind,
   row: ResourceRow | null,
   command: string,
-  payload: JsonObject,
+  { payload, context }: { readonly payload: JsonObject; readonly context: string },
 ): Plan<void> {
   const check = kind.check(command)
   if (check === undefined) return
-  const references = yield* targetViews(run, kind, row === null ? payload : JSON.parse(row.context))
+  const references = yield* targetViews(run, kind, JSON.parse(context))
   const resource = row && fullViewOf(kind, row)
-  const found = calling(
-    kind,
-    'check',
-    () => check({ command, payload, resource, references }) ?? [],
+  const found = calling(kind, 'check', () =>
+    findings(check({ command, payload, resource, references })),
   )
   const issues = found.filter((item) => 'path' in item)
   if (issues.length > 0) throw invalidInput(`"${command}" of ${kind.type}`, issues)
   const blockers = found.filter((item) => !('path' in item))
   if (blockers.length > 0) throw refusal(kind, row, command, 'reference', blockers)
+}
+
+/** What a check found; one that does not say so in the agreed form may not pass for one that found nothing. */
+function findings(found: unknown): readonly (Blocker | Issue)[] {
+  if (Array.isArray(found) && found.every(isFinding)) return found
+  throw new TypeError('it has to give a list of { code, message } and { path, code, message }')
+}
+
+function isFinding(found: unknown): boolean {
+  if (typeof found !== 'object' || found === null) return false
+  const { code, message, path = [] }: { code?: unknown; message?: unknown; path?: unknown } = found
+  return typeof code === 'string' && typeof message === 'string' && Array.isArray(path)
 }
 
 function* targetViews(

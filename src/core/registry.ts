@@ -1,6 +1,6 @@
 /** Which kinds of resources does an engine have, and who restricts whom? @module */
 
-import { machineInvalid } from '../errors.ts'
+import { machineInvalid, shown } from '../errors.ts'
 import type { ResourceDefinition } from './definition.ts'
 import { type Kind, toKind } from './kind.ts'
 import type { ReferenceField } from './questions.ts'
@@ -33,8 +33,10 @@ export function createRegistry(
 ): Registry {
   const byType = new Map<string, Kind>()
   const byProperty = new Map<string, Kind>()
-  const prefixes = new Set<string>()
+  // Those of the log itself and of what is to be delivered.
+  const prefixes = new Set(['evt', 'edlv', 'corr'])
   for (const [property, definition] of Object.entries(definitions)) {
+    requireShape(property, definition)
     const kind = toKind(definition, digest)
     if (!PROPERTY.test(property) || ENGINE_PROPERTIES.has(property)) {
       throw machineInvalid(
@@ -44,7 +46,7 @@ export function createRegistry(
     }
     if (byType.has(kind.type)) throw machineInvalid(kind.type, 'its type is registered twice')
     if (prefixes.has(kind.prefix))
-      throw machineInvalid(kind.type, `its prefix "${kind.prefix}" is registered twice`)
+      throw machineInvalid(kind.type, `its prefix "${kind.prefix}" is taken`)
     byType.set(kind.type, kind)
     byProperty.set(property, kind)
     prefixes.add(kind.prefix)
@@ -52,6 +54,33 @@ export function createRegistry(
   const registry = { byType, byProperty, restrictions: restrictionsOf(byType) }
   validate(registry)
   return registry
+}
+
+/** Refuses what is no definition at all, before its parts are used. */
+function requireShape(property: string, definition: unknown): void {
+  const {
+    type = property,
+    machine,
+    input,
+    commands,
+  } = (definition ?? {}) as Partial<Readonly<Record<keyof ResourceDefinition, unknown>>>
+  const schemas = [input, ...Object.values(commands ?? {})]
+  const isMachine = typeof machine === 'object' && machine !== null && 'provide' in machine
+  if (isMachine && typeof type === 'string' && isObject(commands) && schemas.every(isSchema)) return
+  const needs =
+    'type, prefix, input, commands and machine; input and each command have to be schemas'
+  throw machineInvalid(
+    shown(type),
+    `resources.${property} is no definition: use defineResource, with ${needs}`,
+  )
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
+}
+
+function isSchema(value: unknown): boolean {
+  return (isObject(value) || typeof value === 'function') && '~standard' in value
 }
 
 function restrictionsOf(kinds: ReadonlyMap<string, Kind>): Registry['restrictions'] {

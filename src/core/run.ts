@@ -37,6 +37,8 @@ export interface Run {
   readonly causation: Entry | null
   /** How many commands led here, one causing the other. */
   readonly depth: number
+  /** How many commands the call has told in all, shared by the whole cascade. */
+  readonly told: { count: number }
   readonly vault: Vault
   /** A new id with this prefix. */
   readonly mint: (prefix: string) => string
@@ -44,6 +46,19 @@ export interface Run {
 
 // Built-in cascades are three deep. A cascade this long is two machines that tell each other for ever.
 const DEEPEST = 64
+
+// The machine's own bound is in depth; two resources that tell two others each double with every step.
+const MOST_TOLD = 10_000
+
+/** Counts a told command. Throws `machine_invalid` when a call has told more than a sensible cascade can. */
+export function countTold({ told }: Run, kind: Kind): void {
+  told.count += 1
+  if (told.count <= MOST_TOLD) return
+  throw machineInvalid(
+    kind.type,
+    `one call makes it and others tell more than ${MOST_TOLD} commands`,
+  )
+}
 
 /** The same call, one command further down a cascade. */
 export function deeper(run: Run, kind: Kind, causation: Entry | null): Run {

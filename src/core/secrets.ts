@@ -1,11 +1,12 @@
 /** Where are the secrets of a payload, and what is left without them? @module */
 
+import { isPawlError } from '../errors.ts'
 import type { JsonObject, Secret } from './definition.ts'
 import type { Kind } from './kind.ts'
 import { decided } from './overlay.ts'
 import { ask, type Plan } from './questions.ts'
 import type { SecretChange } from './rows.ts'
-import type { Run } from './run.ts'
+import type { Run, SecretPlace } from './run.ts'
 
 /** A payload without its secrets, and what it said about them. */
 export interface Stripped {
@@ -96,7 +97,7 @@ function* changedSecrets(
       if (envelope !== undefined) changes.push({ change: 'erase', resourceId: id, name })
     } else if (
       envelope === undefined ||
-      !isSame(run.vault.open({ type: kind.type, id, name }, envelope), value)
+      !isSame(run, { type: kind.type, id, name }, envelope, value)
     ) {
       changes.push(setting(run, kind, id, name, value))
     }
@@ -104,8 +105,14 @@ function* changedSecrets(
   return changes
 }
 
-function isSame(one: unknown, other: unknown): boolean {
-  return JSON.stringify(one) === JSON.stringify(other)
+/** Whether a stored secret has this value; one whose key is lost is taken for another, so that it can be replaced. */
+function isSame({ vault }: Run, place: SecretPlace, envelope: Buffer, value: unknown): boolean {
+  try {
+    return JSON.stringify(vault.open(place, envelope)) === JSON.stringify(value)
+  } catch (error) {
+    if (isPawlError(error, 'decryption_failed')) return false
+    throw error
+  }
 }
 
 function setting(run: Run, kind: Kind, id: string, name: string, value: unknown): SecretChange {

@@ -1,7 +1,7 @@
 /** How do a stored resource, XState's snapshot of it and what users see of it relate? @module */
 
 import { toIso } from '../clock.ts'
-import { machineInvalid } from '../errors.ts'
+import { machineInvalid, shown } from '../errors.ts'
 import type { JsonObject, ResourceView } from './definition.ts'
 import type { Kind } from './kind.ts'
 import type { ResourceRow } from './rows.ts'
@@ -27,10 +27,14 @@ function bareSnapshot(kind: Kind, value: string): Snapshot {
   return snapshot
 }
 
-/** Whether the machine has the state that a stored value names. */
-export function hasState(kind: Kind, value: string): boolean {
+/** Whether the machine has the states that a stored value and memory name. */
+export function hasState(kind: Kind, value: string, memory: string | null): boolean {
+  const { history = {}, nodes = [] }: Memory = JSON.parse(memory ?? '{}')
+  const ids = [...Object.keys(history), ...Object.values(history).flat(), ...nodes]
+  if (ids.some((id) => !kind.nodes.has(id))) return false
   try {
-    return bareSnapshot(kind, value).value !== undefined
+    // XState completes a value that a state has outgrown: then it is another state.
+    return JSON.stringify(bareSnapshot(kind, value).value) === value
   } catch {
     return false
   }
@@ -95,8 +99,11 @@ function revivedMemory(
 
 /** The public name of a state: the key of the innermost active one, or of the parallel one above it. */
 export function statusOf(kind: Kind, snapshot: Snapshot): string {
-  if (kind.status !== undefined)
-    return kind.status({ value: snapshot.value, context: snapshot.context })
+  if (kind.status !== undefined) {
+    const status: unknown = kind.status({ value: snapshot.value, context: snapshot.context })
+    if (typeof status === 'string' && status !== '') return status
+    throw machineInvalid(kind.type, `its status gives ${shown(status)} instead of a text`)
+  }
   let node: StateNode = kind.machine.root
   let value: unknown = snapshot.value
   while (node.type === 'compound') {

@@ -15,16 +15,6 @@ import {
 } from './structure.ts'
 import { type TellDeclaration, tellDeclaration } from './tell.ts'
 
-/** The fields that the engine gives every resource; a context cannot have its own. */
-export const COMMON_FIELDS: readonly string[] = [
-  'id',
-  'object',
-  'status',
-  'version',
-  'created_at',
-  'updated_at',
-]
-
 const SUPPORTED = new Set([
   'xstate.assign',
   'xstate.emit',
@@ -60,7 +50,7 @@ function validateNames(kind: Kind): void {
   if (!/^[a-z][a-z0-9_]*$/.test(kind.prefix))
     fail(kind, `its prefix "${kind.prefix}" has to be lower snake case`)
   for (const command of kind.commands.keys()) {
-    if (command.startsWith('xstate.') || command === 'create' || command === '') {
+    if (command.startsWith('xstate.') || ['create', '*', ''].includes(command)) {
       fail(kind, `"${command}" cannot be the name of a command`)
     }
   }
@@ -98,8 +88,16 @@ function validateAction(registry: Registry, kind: Kind, state: StateNode, action
   if (builtin !== undefined && !SUPPORTED.has(builtin)) {
     fail(kind, `${inState(state)} uses ${builtin.slice('xstate.'.length)}, which is not supported`)
   }
+  validateDelay(kind, state, implemented)
   const tell = tellDeclaration(implemented)
   if (tell !== undefined) validateTell(registry, kind, state, tell)
+}
+
+function validateDelay(kind: Kind, state: StateNode, action: unknown): void {
+  if (typeof action !== 'function' || !('delay' in action) || typeof action.delay !== 'string')
+    return
+  if (Object.hasOwn(kind.machine.implementations.delays, action.delay)) return
+  fail(kind, `${inState(state)} uses the delay "${action.delay}", which is not implemented`)
 }
 
 function validateTell(

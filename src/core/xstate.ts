@@ -10,9 +10,9 @@ import {
   type ExecutableActionObject,
   getNextTransitions,
   type InspectionEvent,
-  type StateValue,
 } from 'xstate'
 import type { Machine } from './machine.ts'
+import { allStates } from './structure.ts'
 
 /** A snapshot of any machine. */
 export type Snapshot = AnyMachineSnapshot
@@ -62,7 +62,14 @@ const inert = createActor(createMachine({}), { inspect: recordMicrostep })
 
 /** A `self` that keeps its answers: for actions that run after the step. */
 export function lastingSelf({ id, time }: Self): AnyActorRef {
-  return Object.create(inert, { id: { value: id }, clock: { value: { now: () => time } } })
+  const send = () => {
+    throw new Error('an action cannot send to its own resource: use raise, or engine.send outside')
+  }
+  return Object.create(inert, {
+    id: { value: id },
+    clock: { value: { now: () => time } },
+    send: { value: send },
+  })
 }
 
 // Inherits from a real actor what user code may look at, and answers `id` and the time itself.
@@ -147,7 +154,7 @@ export function takeStep(
 export function takeFirstStep(machine: Machine, input: unknown, as: Self): Step {
   const { snapshot, recorded } = record(as, () => machine.getInitialSnapshot(scope, input))
   // XState reports the microsteps after the entry only: with none, the entry led to the end.
-  const entered = recorded.snapshots.length === 0 ? snapshot : entrySnapshot(machine, recorded)
+  const entered = recorded.snapshots.length === 0 ? snapshot : entrySnapshot(machine, input, as)
   return {
     snapshot,
     microsteps: paired([entered, ...recorded.snapshots], recorded.effects),
@@ -159,14 +166,38 @@ function paired(
   snapshots: readonly Snapshot[],
   effects: readonly (readonly Effect[])[],
 ): Microstep[] {
+  // One list per microstep, and the empty one that the last of them left open.
+  if (effects.length !== snapshots.length + 1) {
+    throw new Error(`XState took ${snapshots.length} microsteps, but ${effects.length - 1} ended`)
+  }
   return snapshots.map((snapshot, index) => ({ snapshot, effects: effects[index] ?? [] }))
 }
 
-/** The machine's first configuration, as the last effect of its entry saw it. */
-function entrySnapshot(machine: Machine, { effects: [entry] }: Recording): Snapshot {
-  const path = machine.root.initial.target[0]?.path ?? []
-  const value = path.reduceRight<StateValue>((inner, key) => ({ [key]: inner }), {})
-  return machine.resolveState({ value, context: entry.at(-1)?.info.context ?? {} })
+/**
+ * The state that the entry led to, where XState went on from there at once. It is not reported, so
+ * the step is taken once more with a guard in every state that sees it and says no.
+ */
+function entrySnapshot(machine: Machine, input: unknown, as: Self): Snapshot {
+  const seen: Snapshot[] = []
+  const look = (snapshot: Snapshot): boolean => {
+    seen.push(snapshot)
+    return false
+  }
+  const guard = Object.assign(() => false, { check: look })
+  const copy: Machine = machine.provide({})
+  for (const state of allStates(copy)) {
+    const probe = {
+      guard,
+      target: undefined,
+      actions: [],
+      source: state,
+      reenter: false,
+      eventType: '',
+    }
+    state.always = [probe as unknown as Transition, ...(state.always ?? [])]
+  }
+  const { snapshot } = record(as, () => copy.getInitialSnapshot(scope, input))
+  return seen[0] ?? snapshot
 }
 
 /** The transitions of the active states that an event type could take, guards aside. */

@@ -3,7 +3,7 @@
 import type { Context } from '../context.ts'
 import type { Kind } from '../core/kind.ts'
 import type { SealedEntry } from '../core/rows.ts'
-import { type Issue, notFound, refuseIssues } from '../errors.ts'
+import { type Issue, notFound, refuseIssues, shown } from '../errors.ts'
 import { idIssues, unknownKeys } from '../runtime/options.ts'
 import type { EntryQuery } from '../store/store.ts'
 import { type Event, toEvent } from './event.ts'
@@ -63,7 +63,7 @@ export function listEvents(
       cursorAfter: ({ seq }: SealedEntry) => toCursor('events', [seq]),
       toItem: toEvent,
     },
-    filter.cursor,
+    filter?.cursor,
   )
 }
 
@@ -141,7 +141,7 @@ function typesOf(
 }
 
 function unknownType(pattern: unknown): Issue {
-  const message = `${JSON.stringify(pattern)} matches no event type; use a type, "object.*" or "*"`
+  const message = `${shown(pattern)} matches no event type; use a type, "object.*" or "*"`
   return { path: ['type'], code: 'unknown_type', message }
 }
 

@@ -36,8 +36,7 @@ export function historyOf(
   id: string,
   options: PageOptions = {},
 ): PagePromise<HistoryEntry> {
-  // A template would throw on a symbol, before the id is checked.
-  const list = ['history', String(id)].join(':')
+  const list = typeof id === 'string' ? `history:${id}` : 'history'
   return fetchPage(
     {
       limit: limitOf(options),
@@ -56,7 +55,7 @@ export function historyOf(
       cursorAfter: ({ seq }: SealedEntry) => toCursor(list, [seq]),
       toItem: toHistoryEntry,
     },
-    options.cursor,
+    options?.cursor,
   )
 }
 

@@ -31,8 +31,8 @@ const DEFAULT_LIMIT = 50
 const HIGHEST_LIMIT = 1000
 
 /** The limit of a page, in force. */
-export function limitOf({ limit = DEFAULT_LIMIT }: PageOptions): number {
-  return limit
+export function limitOf(options: PageOptions | null): number {
+  return options?.limit ?? DEFAULT_LIMIT
 }
 
 /** Says what is wrong with the options of a page. */

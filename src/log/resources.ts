@@ -6,7 +6,7 @@ import type { Kind } from '../core/kind.ts'
 import { acceptedCommands } from '../core/legality.ts'
 import type { ResourceRow } from '../core/rows.ts'
 import { viewOf } from '../core/state.ts'
-import { type Issue, notFound, refuseIssues } from '../errors.ts'
+import { type Issue, notFound, refuseIssues, shown } from '../errors.ts'
 import { checkId, idIssues, unknownKeys } from '../runtime/options.ts'
 import type { Placed, ResourceQuery } from '../store/store.ts'
 import type { Reader } from './events.ts'
@@ -111,7 +111,7 @@ export function listResources(
       cursorAfter: ({ position }: Placed<ResourceRow>) => toCursor(kind.type, [position]),
       toItem: (row) => viewOf(kind, row),
     },
-    filter.cursor,
+    filter?.cursor,
   )
 }
 
@@ -147,12 +147,12 @@ function statusesOf(
   // A definition that names statuses itself has not said which there are.
   const open = kind.statuses.length === 0
   if (asked === undefined) return open ? null : kind.statuses.filter((status) => status !== GONE)
-  const statuses = listOf(asked)
+  const statuses = [...new Set(listOf(asked))]
   const unknown = statuses.filter(
     (status) => typeof status !== 'string' || !(open || kind.statuses.includes(status)),
   )
   if (unknown.length > 0 || statuses.length === 0) {
-    const message = `${JSON.stringify(unknown)} is not among the statuses of ${kind.type}: ${kind.statuses.join(', ')}`
+    const message = `${unknown.map(shown).join(', ')} is not among the statuses of ${kind.type}: ${kind.statuses.join(', ')}`
     issues.push({ path: ['status'], code: 'unknown_status', message })
   }
   return statuses

@@ -17,13 +17,15 @@ import {
 import { type Outcome, toIdempotency, toOutcome } from './outcomes.ts'
 import { toRun } from './writer.ts'
 
-/** Whether a command would be accepted now. */
-export interface Explanation {
-  readonly accepted: boolean
-  readonly reason?: RefusalReason
-  readonly message?: string
-  readonly blockers?: readonly Blocker[]
-}
+/** Whether a command would be accepted now, and why not. */
+export type Explanation =
+  | { readonly accepted: true }
+  | {
+      readonly accepted: false
+      readonly reason: RefusalReason
+      readonly message: string
+      readonly blockers: readonly Blocker[]
+    }
 
 /** The outcome of a command, or why it was refused. */
 export type Attempt<T = Outcome> =

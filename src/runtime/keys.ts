@@ -95,12 +95,14 @@ function undecipherable(
   return new PawlError('decryption_failed', message, { resource_id: id, secret: name }, { cause })
 }
 
-/** A keyed hash, so that nobody can try out secrets against what is stored; without a key a plain one. */
+/**
+ * Keyed hashes, so that nobody can try out secrets against what is stored. The plain one comes last: it
+ * was stored if the engine had no key then.
+ */
 function fingerprints(keys: readonly Key[], text: string): [string, ...string[]] {
+  const plain = createHash('sha256').update(text).digest('base64url')
   const [first, ...others] = keys.map(({ secret }) =>
     createHmac('sha256', secret).update(text).digest('base64url'),
   )
-  return first === undefined
-    ? [createHash('sha256').update(text).digest('base64url')]
-    : [first, ...others]
+  return first === undefined ? [plain] : [first, ...others, plain]
 }

@@ -2,7 +2,7 @@
 
 import type { Caller, Context } from '../context.ts'
 import { detach } from '../core/json.ts'
-import { type Issue, refuseIssues } from '../errors.ts'
+import { type Issue, invalidInput, refuseIssues } from '../errors.ts'
 
 /** Who is behind a call: what sort of caller, which one, and whatever else is worth keeping. Plain JSON. */
 export interface Actor {
@@ -74,7 +74,9 @@ function createIssues(options: CreateOptions): Issue[] {
 /** Reports the keys of options that do not exist, so that a misspelt one does not go unnoticed. */
 export function unknownKeys(options: object, known: readonly string[]): Issue[] {
   if (typeof options !== 'object' || options === null) {
-    return [{ path: [], code: 'invalid_type', message: 'have to be an object' }]
+    // Nothing else can be said of what has no properties.
+    const issue = { path: [], code: 'invalid_type', message: 'has to be an object' }
+    throw invalidInput('what was given as options', [issue])
   }
   return Object.keys(options)
     .filter((key) => !known.includes(key))

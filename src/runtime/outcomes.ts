@@ -38,9 +38,13 @@ export function toIdempotency(
   return { key, fingerprints, since: keptSince(context) }
 }
 
-/** Deletes some of the outcomes that are past their time. */
-export async function forgetOutcomes(context: Context): Promise<void> {
-  await context.store.forgetOutcomes(keptSince(context), FORGOTTEN_AT_ONCE)
+/** Deletes the outcomes that are past their time, slice by slice. */
+export async function forgetOutcomes(context: Context, goesOn: () => boolean): Promise<void> {
+  const before = keptSince(context)
+  while (goesOn()) {
+    if ((await context.store.forgetOutcomes(before, FORGOTTEN_AT_ONCE)) < FORGOTTEN_AT_ONCE) return
+    await new Promise((resolve) => setImmediate(resolve))
+  }
 }
 
 function keptSince({ clock }: Context): number {

@@ -17,7 +17,7 @@ export async function requireStoredStates({
   for (const kind of registry.byType.values()) {
     if ((await store.checkedMachine(kind.type)) === kind.fingerprint) continue
     const states = await store.countStates(kind.type)
-    const lost = states.filter(({ value }) => !hasState(kind, value))
+    const lost = states.filter(({ value, memory }) => !hasState(kind, value, memory))
     if (lost.length > 0) throw lostStates(kind, lost)
     await store.markChecked(kind.type, kind.fingerprint)
   }

@@ -70,15 +70,14 @@ export function listTimers(
       cursorAfter: ({ dueAt, position }: TimerRow) => toCursor('timers', [dueAt, position]),
       toItem: (row) => toTimer(context, row),
     },
-    filter.cursor,
+    filter?.cursor,
   )
 }
 
 function toTimer({ registry }: Context, row: TimerRow): Timer {
   const { type } = JSON.parse(row.event) as { readonly type: string }
-  const kind = [...registry.byType.values()].find(({ prefix }) =>
-    row.resourceId.startsWith(`${prefix}_`),
-  )
+  const [prefix] = /^.*(?=_)/.exec(row.resourceId) ?? []
+  const kind = [...registry.byType.values()].find((candidate) => candidate.prefix === prefix)
   return {
     resource_id: row.resourceId,
     name: causeOf(kind?.nodes ?? new Map(), type),
@@ -110,8 +109,7 @@ export async function fireDue(
 async function fire(context: Context, timer: TimerRow): Promise<boolean> {
   const caller = { tenant: timer.tenant, actor: null, correlationId: null }
   try {
-    await context.writer.submit(caller, (run) => planTimer(run, timer.position))
-    return true
+    return (await context.writer.submit(caller, (run) => planTimer(run, timer.position))).value
   } catch (error) {
     if (isPawlError(error) && NOT_THE_TIMERS_FAULT.has(error.code)) throw error
     await postpone(context, timer, error)
@@ -124,7 +122,6 @@ const NOT_THE_TIMERS_FAULT: ReadonlySet<ErrorCode> = new Set([
   'indeterminate',
   'storage_busy',
   'storage_corrupt',
-  'storage_failed',
   'storage_full',
 ])
 
@@ -143,9 +140,17 @@ async function postpone(
   context.onError(error)
 }
 
+/** Fires what is due and forgets what is past its time, once; tells how many timers fired. */
+export async function tick(context: Context): Promise<{ readonly fired: number }> {
+  const fired = await fireDue(context)
+  await forgetOutcomes(context, () => true)
+  return { fired }
+}
+
 /** Fires timers while it runs. */
 export interface TimerLoop {
-  start(): void
+  /** Resolves when the timers that were due have fired. */
+  start(): Promise<void>
   /** Resolves when the timers that are being fired have been settled. */
   stop(): Promise<void>
 }
@@ -157,38 +162,54 @@ const LONGEST_SLEEP_MS = 250
 // Outcomes are kept for a day: nobody notices a minute more.
 const FORGET_EVERY_MS = 60_000
 
+/** A loop that is under way. */
+interface Loop {
+  running: boolean
+  forgetAt: number
+  sleep: Sleep
+  over: Promise<void>
+}
+
 /** Creates the loop of an engine; it does nothing until it is started. */
 export function createTimerLoop(context: Context): TimerLoop {
-  const state = { running: false, forgetAt: 0 }
-  let turning: Promise<void> = Promise.resolve()
-  let sleep: Sleep = sleepUntil(0)
-
-  const loop = async (): Promise<void> => {
-    while (state.running) {
-      const next = await turn(context, state)
-      if (!state.running) return
-      sleep = sleepUntil(next, next - context.clock.now().getTime())
-      await sleep.over
-    }
-  }
+  let loop: Loop | null = null
   const wakeForEarlier = ({ timers }: Commit): void => {
     const isEarlier = (change: TimerChange) =>
-      change.change === 'set' && change.timer.dueAt < sleep.until
-    if (timers.some(isEarlier)) sleep.wake()
+      change.change === 'set' && loop !== null && change.timer.dueAt < loop.sleep.until
+    if (timers.some(isEarlier)) loop?.sleep.wake()
   }
   return {
-    start: () => {
-      if (state.running) return
-      state.running = true
+    start: async () => {
+      if (loop !== null) return
+      const started: Loop = {
+        running: true,
+        forgetAt: 0,
+        sleep: sleepUntil(0),
+        over: Promise.resolve(),
+      }
+      loop = started
       context.listeners.add(wakeForEarlier)
-      turning = loop()
+      const next = await turn(context, started)
+      started.over = goOn(context, started, next)
     },
     stop: async () => {
-      state.running = false
+      const stopped = loop
+      if (stopped === null) return
+      loop = null
+      stopped.running = false
       context.listeners.delete(wakeForEarlier)
-      sleep.wake()
-      await turning
+      stopped.sleep.wake()
+      await stopped.over
     },
+  }
+}
+
+async function goOn(context: Context, loop: Loop, first: number): Promise<void> {
+  let next = first
+  while (loop.running) {
+    loop.sleep = sleepUntil(next, next - context.clock.now().getTime())
+    await loop.sleep.over
+    if (loop.running) next = await turn(context, loop)
   }
 }
 
@@ -211,16 +232,14 @@ function sleepUntil(until: number, milliseconds = 0): Sleep {
 }
 
 /** Fires what is due and says when to look again. Never throws: a busy or full database may recover. */
-async function turn(
-  context: Context,
-  state: { readonly running: boolean; forgetAt: number },
-): Promise<number> {
+async function turn(context: Context, loop: Loop): Promise<number> {
   const latest = latestTurn(context)
+  const goesOn = () => loop.running
   try {
-    await fireDue(context, () => state.running)
-    if (latest >= state.forgetAt) {
-      state.forgetAt = latest + FORGET_EVERY_MS
-      await forgetOutcomes(context)
+    await fireDue(context, goesOn)
+    if (latest >= loop.forgetAt) {
+      loop.forgetAt = latest + FORGET_EVERY_MS
+      await forgetOutcomes(context, goesOn)
     }
     return Math.min((await context.store.nextTimerAt()) ?? latest, latest)
   } catch (error) {

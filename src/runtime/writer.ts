@@ -7,9 +7,6 @@ import type { Run } from '../core/run.ts'
 import { closed, isPawlError } from '../errors.ts'
 import { type Sealed, seal } from './seal.ts'
 
-// The event loop turns at least this often, in milliseconds.
-const BATCH_MS = 5
-
 // Bounds what a failed write has to do over.
 const BATCH_CALLS = 512
 
@@ -65,15 +62,19 @@ function nextTurn(): Promise<void> {
 
 async function commitSome(context: Base, waiting: Call[]): Promise<void> {
   const attempt = { calls: 0 }
+  const present = waiting.length
+  let batch: Batch
   try {
-    const batch = await context.store.transact(() => planBatch(context, waiting, attempt))
-    waiting.splice(0, batch.settled.length)
-    settle(context, batch)
+    batch = await context.store.transact(() => planBatch(context, waiting, attempt))
   } catch (error) {
-    const failed = waiting.splice(0, attempt.calls || waiting.length)
+    // Whoever has come while the database was busy has not waited long enough to be turned away.
+    const failed = waiting.splice(0, attempt.calls || present)
     if (failed.length > 1 && mayBeOneCalls(error)) await commitEachAlone(context, failed)
     else for (const { reject } of failed) reject(error)
+    return
   }
+  waiting.splice(0, batch.settled.length)
+  settle(context, batch)
 }
 
 /** Whether an error may come from what one of the calls would write, and not from the storage itself. */
@@ -91,13 +92,13 @@ function* planBatch(
   attempt: { calls: number },
 ): Plan<{ writes: Sealed['writes'] | null; result: Batch }> {
   attempt.calls = 0
-  const end = performance.now() + BATCH_MS
+  const end = performance.now() + context.batchMs
   const head = yield* ask({ ask: 'head' })
   const layer = openLayer()
   const settled: Settled[] = []
   for (const call of waiting.slice(0, BATCH_CALLS)) {
+    attempt.calls = settled.length + 1
     settled.push(yield* planCall(context, layer, call))
-    attempt.calls = settled.length
     if (performance.now() >= end) break
   }
   const writesNothing = layer.entries.length + layer.timers.length + layer.outcomes.length === 0
@@ -130,6 +131,7 @@ export function toRun(context: Base, layer: Layer, caller: Caller): Run {
     correlationId: caller.correlationId ?? mint('corr'),
     causation: null,
     depth: 0,
+    told: { count: 0 },
     vault: context.keys,
     mint,
   }

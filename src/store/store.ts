@@ -79,7 +79,8 @@ export type Placed<Row> = Row & { readonly position: number }
 export interface StateCount {
   /** XState's state value as JSON text. */
   readonly value: string
-  readonly status: string
+  /** What XState remembers besides. */
+  readonly memory: string | null
   readonly count: number
 }
 

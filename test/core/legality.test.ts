@@ -59,7 +59,7 @@ describe('the message of a refusal', () => {
 
   test('by a guard', () => {
     expect(messageOf(kind, rowIn('calm'), 'go', 'guard', blockers)).toMatchInlineSnapshot(
-      `"thing thg_1 is "calm" and does not accept "go" as things are: the first thing; the second thing (accepts: go, rest)"`,
+      `"thing thg_1 is "calm" and does not accept "go" as things are: the first thing; the second thing"`,
     )
   })
 

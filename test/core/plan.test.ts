@@ -71,57 +71,57 @@ describe('a cascade', () => {
     expect(new Set(entries.map(({ correlationId }) => correlationId))).toEqual(new Set(['corr']))
   })
 
-  /** Nodes in a ring of two, that pass on a counter until it is used up. */
-  function ring() {
-    const passing = calm(
-      {
-        go: {
-          actions: [
-            assign({ n: ({ event }: { event: { n: number } }) => event.n }),
-            tell('peer_id', ({ event }) => ({ type: 'pass', n: (event as { n: number }).n - 1 })),
-          ],
-        },
-        pass: [
-          {
-            guard: ({ event }: { event: { n: number } }) => event.n > 0,
-            actions: tell('peer_id', ({ event }) => ({
-              type: 'pass',
-              n: (event as { n: number }).n - 1,
-            })),
-          },
-          { actions: assign({ n: 0 }) },
-        ],
-      } as object,
-      { n: -1 },
-    )
-    const world = openWorld({
-      nodes: resource('node', ['go', 'pass'], passing, { references: { peer_id: 'node' } }),
+  /** Nodes in a ring of two, that pass a counter on, so many times each, until it is used up. */
+  function ring(times = 1) {
+    const passOn = tell('peer_id', ({ event }) => {
+      const { n } = event as unknown as { readonly n: number }
+      return { type: 'pass', n: n - 1 }
     })
+    const actions = Array<typeof passOn>(times).fill(passOn)
+    const isLeft = ({ event }: { event: { n: number } }) => event.n > 0
+    const machine = calm(
+      { go: { actions }, pass: [{ guard: isLeft, actions }, { actions: assign({ done: true }) }] },
+      { done: false },
+    )
+    const references = { peer_id: 'node' }
+    const world = openWorld({ nodes: resource('node', ['go', 'pass'], machine, { references }) })
     const first = world.create('node').id
     const second = world.create('node', { peer_id: first }).id
     const third = world.create('node', { peer_id: second }).id
     // Closes the ring, as only a command could.
-    world.stored.resources.set(first, {
-      ...(world.row(first) ?? expect.fail()),
-      context: JSON.stringify({ n: -1, peer_id: second }),
-    })
-    return { world, first: third }
+    const row = world.row(first) ?? expect.fail()
+    const context = JSON.stringify({ done: false, peer_id: second })
+    world.stored.resources.set(first, { ...row, context })
+    return { world, third }
   }
 
   test('may be 64 commands deep', () => {
-    const { world, first } = ring()
+    const { world, third } = ring()
 
-    expect(world.send(first, 'go', { n: 64 }).changed).toBe(true)
+    const { layer } = world.send(third, 'go', { n: 64 })
+
+    expect(layer.entries).toHaveLength(1)
   })
 
   test('that is deeper is stopped, and says which machine and how deep', async () => {
-    const { world, first } = ring()
+    const { world, third } = ring()
 
-    const error = await failureOf(() => world.send(first, 'go', { n: 65 }))
+    const error = await failureOf(() => world.send(third, 'go', { n: 65 }))
 
     expect(error.code).toBe('machine_invalid')
     expect(error.message).toMatchInlineSnapshot(
       `"the machine of "node" cannot work: a cascade of commands that tell one another is more than 64 deep"`,
+    )
+  })
+
+  test('that doubles with every step is stopped as well', async () => {
+    const { world, third } = ring(2)
+
+    const error = await failureOf(() => world.send(third, 'go', { n: 60 }))
+
+    expect(error.code).toBe('machine_invalid')
+    expect(error.message).toMatchInlineSnapshot(
+      `"the machine of "node" cannot work: one call makes it and others tell more than 10000 commands"`,
     )
   })
 })
@@ -179,7 +179,7 @@ describe('a tell that is refused', () => {
       ...{ resource_id: teller_id, blockers: [{ code: 'guard', resource_id: ids[1] }] },
     })
     expect(error.message).toMatchInlineSnapshot(
-      `"teller tel_1 does not accept "go" because of what it refers to: listener lis_3 is "calm" and does not accept "hear" as things are: guard "hears" of state "calm" says no (accepts nothing)"`,
+      `"teller tel_1 does not accept "go" because of what it refers to: listener lis_3 is "calm" and does not accept "hear" as things are: guard "hears" of state "calm" says no"`,
     )
     expect(world.row(teller_id)?.version).toBe(1)
   })

@@ -12,7 +12,14 @@ import {
 } from '../../src/core/plan.ts'
 import type { Answers, Plan, Question } from '../../src/core/questions.ts'
 import { createRegistry } from '../../src/core/registry.ts'
-import type { Entry, OutcomeRow, ResourceRow, SecretRow, TimerRow } from '../../src/core/rows.ts'
+import type {
+  Entry,
+  OutcomeRow,
+  ResourceRow,
+  Timer,
+  TimerChange,
+  TimerRow,
+} from '../../src/core/rows.ts'
 import type { Run, Vault } from '../../src/core/run.ts'
 
 /** What plain Maps hold instead of a database. */
@@ -21,7 +28,6 @@ interface Stored {
   /** Target ids by resource and field. */
   readonly references: Map<string, Map<string, string>>
   readonly timers: Map<number, TimerRow>
-  readonly secrets: Map<string, SecretRow>
   readonly outcomes: Map<string, OutcomeRow>
   readonly log: Entry[]
 }
@@ -42,7 +48,6 @@ export function openWorld(definitions: Readonly<Record<string, ResourceDefinitio
     resources: new Map(),
     references: new Map(),
     timers: new Map(),
-    secrets: new Map(),
     outcomes: new Map(),
     log: [],
   }
@@ -55,7 +60,7 @@ export function openWorld(definitions: Readonly<Record<string, ResourceDefinitio
   }
   const run = (layer: Layer): Run => ({
     ...{ registry, layer, time: world.time, tenant: 'default', actor: null, vault },
-    ...{ correlationId: 'corr', causation: null, depth: 0 },
+    ...{ correlationId: 'corr', causation: null, depth: 0, told: { count: 0 } },
     mint: (prefix) => `${prefix}_${++world.made}`,
   })
   /** Runs a plan in a layer of its own, like the writer, and commits what it comes to. */
@@ -133,7 +138,7 @@ function answer(question: Question, stored: Stored): Answers[Question['ask']] {
     case 'timers':
       return [...stored.timers.values()].filter((timer) => timer.resourceId === question.resourceId)
     case 'secrets':
-      return [...stored.secrets.values()].filter((row) => row.resourceId === question.resourceId)
+      return []
     case 'outcome':
       return stored.outcomes.get(`${question.tenant}/${question.key}`)
     case 'head':
@@ -143,43 +148,34 @@ function answer(question: Question, stored: Stored): Answers[Question['ask']] {
 
 /** Moves what a batch has decided into the Maps. */
 function commit(batch: Layer, stored: Stored): void {
-  for (const id of [...batch.created, ...batch.changed]) {
-    const row = batch.resources.get(id)
-    if (row !== undefined) stored.resources.set(id, row)
-  }
+  for (const [id, row] of batch.resources) stored.resources.set(id, row)
   for (const { resourceId, field, targetId } of batch.references) {
     const fields = stored.references.get(resourceId) ?? new Map<string, string>()
     stored.references.set(resourceId, fields)
     if (targetId === null) fields.delete(field)
     else fields.set(field, targetId)
   }
-  for (const change of batch.secrets) {
-    if (change.change === 'set')
-      stored.secrets.set(`${change.secret.resourceId}/${change.secret.name}`, change.secret)
+  for (const change of batch.timers) {
+    if (change.change === 'set') setTimer(change.timer, stored)
+    else removeTimers(change, stored)
   }
-  commitTimers(batch, stored)
   for (const { entries, ...outcome } of batch.outcomes) {
     stored.outcomes.set(`${outcome.tenant}/${outcome.key}`, { ...outcome, events: [] })
   }
   stored.log.push(...batch.entries)
 }
 
-function commitTimers({ timers }: Layer, stored: Stored): void {
-  for (const change of timers) {
-    if (change.change === 'set') {
-      const { timer } = change
-      const position = stored.timers.size + 1
-      const fresh = { position, nextAt: timer.dueAt, attempts: 0, lastError: null }
-      stored.timers.set(position, { ...timer, ...fresh })
-      continue
-    }
-    for (const [position, timer] of stored.timers) {
-      const gone =
-        change.change === 'fired'
-          ? change.position === position
-          : change.resourceId === timer.resourceId &&
-            (change.change === 'clear' || change.name === timer.name)
-      if (gone) stored.timers.delete(position)
-    }
+function setTimer(timer: Timer, { timers }: Stored): void {
+  const position = timers.size + 1
+  const fresh = { position, nextAt: timer.dueAt, attempts: 0, lastError: null }
+  timers.set(position, { ...timer, ...fresh })
+}
+
+function removeTimers(change: Exclude<TimerChange, { change: 'set' }>, { timers }: Stored): void {
+  const isGone = (timer: TimerRow): boolean => {
+    if (change.change === 'fired') return change.position === timer.position
+    if (change.resourceId !== timer.resourceId) return false
+    return change.change === 'clear' || change.name === timer.name
   }
+  for (const timer of [...timers.values()].filter(isGone)) timers.delete(timer.position)
 }

@@ -1,6 +1,7 @@
 /** What happens while another connection holds the database? @module */
 
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isPawlError } from '../../errors.ts'
 import { isBusy, storageError } from './failures.ts'
 
 // Waits double from 1 ms to this, each with jitter, so that processes do not march in step.
@@ -17,7 +18,7 @@ export async function untilFree<T>(
     try {
       return await attempt()
     } catch (error) {
-      if (!isBusy(error) && !isBusy((error as Error).cause)) throw error
+      if (!isBusy(error) && !isPawlError(error, 'storage_busy')) throw error
       if (performance.now() >= end) throw storageError(operation, error)
       await sleep(wait * (0.5 + Math.random()))
     }

@@ -67,9 +67,9 @@ function counting(database: Database) {
   return prepare(database, (slot) =>
     queries
       .selectFrom('pawl_resources')
-      .select(({ fn }) => ['value', 'status', fn.countAll<number>().as('count')])
+      .select(({ fn }) => ['value', 'memory', fn.countAll<number>().as('count')])
       .where('type', '=', slot('type'))
-      .groupBy(['value', 'status']),
+      .groupBy(['value', 'memory']),
   )
 }
 
