@@ -44,7 +44,8 @@ const commands = {
 
 type Command = CommandsOf<typeof commands>
 
-interface Context {
+/** What the machine keeps; the fields of the resource. */
+export interface CredentialContext {
   source_id: string
   auth_method: 'username_password' | 'none'
   external_id: string | null
@@ -52,13 +53,13 @@ interface Context {
 }
 
 interface Update {
-  readonly context: Context
+  readonly context: CredentialContext
   readonly event: Extract<Command, { readonly type: 'update' }>
 }
 
 const machine = setup({
   types: {
-    context: {} as Context,
+    context: {} as CredentialContext,
     input: {} as z.infer<typeof input>,
     events: {} as Command,
     emitted: {} as {

@@ -30,16 +30,16 @@ export interface Timeouts {
 }
 
 /** The eight resources, by the property of the engine that they get. */
-export type AgentPlatform = Readonly<{
-  agents: typeof agent
-  sources: typeof source
-  credentials: typeof credential
-  sessions: ReturnType<typeof session>
-  tasks: ReturnType<typeof task>
-  taskRuns: ReturnType<typeof taskRun>
-  storageItems: ReturnType<typeof storage>
-  eventDestinations: typeof eventDestination
-}>
+export interface AgentPlatform {
+  readonly agents: typeof agent
+  readonly sources: typeof source
+  readonly credentials: typeof credential
+  readonly sessions: ReturnType<typeof session>
+  readonly tasks: ReturnType<typeof task>
+  readonly taskRuns: ReturnType<typeof taskRun>
+  readonly storageItems: ReturnType<typeof storage>
+  readonly eventDestinations: typeof eventDestination
+}
 
 const DEFAULTS = {
   ...sessionDelays,
@@ -90,3 +90,9 @@ function inMilliseconds(timeouts: Timeouts): Readonly<Record<string, number>> {
     ),
   )
 }
+
+// Named here so that declarations of other projects can name them too.
+export type { CredentialContext } from './credential.ts'
+export type { JsonSchema } from './json-schema.ts'
+export type { SessionContext, SessionRun } from './session.ts'
+export type { TaskRunContext } from './task-run-data.ts'

@@ -21,14 +21,16 @@ const commands = {
   run_settled: z.strictObject({ run_id: id }).describe('A run of the session has ended.'),
 }
 
-interface Run {
+/** A run of a session that has not ended. */
+export interface SessionRun {
   readonly id: string
   readonly executing: boolean
 }
 
-interface Context {
+/** What the machine keeps; the fields of the resource. */
+export interface SessionContext {
   runtime_ms: number | null
-  task_runs: readonly Run[]
+  task_runs: readonly SessionRun[]
   error: z.infer<typeof failure> | null
   started_at: number | null
 }
@@ -36,7 +38,7 @@ interface Context {
 type Command = CommandsOf<typeof commands>
 
 interface FromRun {
-  readonly context: Context
+  readonly context: SessionContext
   readonly event: Extract<Command, { readonly run_id: string }>
 }
 
@@ -49,7 +51,7 @@ export const sessionDelays = {
 
 const machine = setup({
   types: {
-    context: {} as Context,
+    context: {} as SessionContext,
     events: {} as Command,
     emitted: {} as {
       type: `session.${'queued' | 'running' | 'idle' | 'completing' | 'completed' | 'failed'}`
@@ -149,11 +151,11 @@ function failed(code: string, message: string) {
   return { error: { type: 'session', code, message } }
 }
 
-function started({ context, self }: { context: Context; self: object }) {
+function started({ context, self }: { context: SessionContext; self: object }) {
   return { started_at: context.started_at ?? now(self).getTime() }
 }
 
-function ended({ context: { started_at }, self }: { context: Context; self: object }) {
+function ended({ context: { started_at }, self }: { context: SessionContext; self: object }) {
   return { runtime_ms: started_at === null ? null : now(self).getTime() - started_at }
 }
 

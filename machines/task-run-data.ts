@@ -73,7 +73,7 @@ export type Input = z.infer<typeof input> & {
 }
 
 /** The fields of a run, and what only its machine sees. */
-export interface Context {
+export interface TaskRunContext {
   task_id: string
   agent_id: string
   session_id: string

@@ -5,17 +5,17 @@ import type { ResourceView } from '../src/core/definition.ts'
 import { defineResource, now, tell } from '../src/resource.ts'
 import {
   type Command,
-  type Context,
   check,
   commands,
   type Input,
   input,
   type Status,
   summary,
+  type TaskRunContext,
 } from './task-run-data.ts'
 
 interface On<Name extends Command['type']> {
-  readonly context: Context
+  readonly context: TaskRunContext
   readonly event: Extract<Command, { readonly type: Name }>
 }
 
@@ -24,7 +24,7 @@ export const taskRunDelays = { task_run_interaction: 15 * 60_000, task_run_cance
 
 const machine = setup({
   types: {
-    context: {} as Context,
+    context: {} as TaskRunContext,
     input: {} as Input,
     events: {} as Command,
     emitted: {} as { type: `task_run.${Status}` },
@@ -202,11 +202,11 @@ function rejected({ event: { reason } }: On<'reject'>) {
   return because('task', 'rejected', reason || 'the output was not approved')
 }
 
-function authenticated({ context, self }: { context: Context; self: object }) {
+function authenticated({ context, self }: { context: TaskRunContext; self: object }) {
   return { authenticated_at: context.authenticated_at ?? now(self).toISOString() }
 }
 
-function ended({ context: { started_at }, self }: { context: Context; self: object }) {
+function ended({ context: { started_at }, self }: { context: TaskRunContext; self: object }) {
   return { runtime_ms: started_at === null ? null : now(self).getTime() - started_at }
 }
 

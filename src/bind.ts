@@ -14,8 +14,9 @@ import type {
 import { getEvent, listEvents, type Reader } from './log/events.ts'
 import { historyOf } from './log/history.ts'
 import { acceptsOf, findResource, getResource, listResources } from './log/resources.ts'
+import { listTimers } from './log/timers.ts'
 import { createResource, explainCommand, sendCommand, trySendCommand } from './runtime/commands.ts'
-import { createTimerLoop, listTimers, tick } from './runtime/timers.ts'
+import { createTimerLoop, tick } from './runtime/timers.ts'
 
 /** Binds everything that belongs to one tenant. */
 export function toScope(context: Context, reader: Reader): Scope<Definitions> {

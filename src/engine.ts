@@ -22,7 +22,7 @@ import { openSqliteStore } from './store/sqlite/store.ts'
 import type { Store } from './store/store.ts'
 
 /** Options of `createEngine`. */
-export interface EngineOptions<D extends Definitions = AgentPlatform> {
+export interface EngineOptions<D extends Definitions<D> = AgentPlatform> {
   /** The path of an SQLite file, `:memory:`, or a better-sqlite3 `Database` that the application has open and keeps. */
   readonly database: string | Database
   /** The resources, by the property of the engine that each gets. @defaultValue agentPlatform() */
@@ -74,21 +74,21 @@ const DEFAULT_LIMITS: JsonLimits = { bytes: 256 * 1024, depth: 64 }
  * await engine.start()
  * const { resource: session } = await engine.sessions.create()
  */
-export async function createEngine<const D extends Definitions = AgentPlatform>(
+export async function createEngine<const D extends Definitions<D> = AgentPlatform>(
   options: EngineOptions<D>,
 ): Promise<Engine<D>> {
   return (await openEngine(options, { clock: systemClock })).engine
 }
 
 /** Opens an engine with given sources of time and randomness; gives its context as well. */
-export async function openEngine<D extends Definitions>(
+export async function openEngine<D extends Definitions<D>>(
   options: EngineOptions<D>,
   sources: Sources,
 ): Promise<{ readonly engine: Engine<D>; readonly context: Context }> {
   refuseIssues('the options of createEngine', optionIssues(options))
   // Without definitions of its own, D is that of the agent platform.
-  const definitions: Definitions = options.resources ?? agentPlatform()
-  const registry = createRegistry(definitions, digest)
+  const definitions: object = options.resources ?? agentPlatform()
+  const registry = createRegistry({ ...definitions }, digest)
   const keys = parseKeys(options.encryptionKeys ?? [])
   const store = await openSqliteStore({
     database: options.database,

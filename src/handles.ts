@@ -5,17 +5,19 @@ import type { EventFilter } from './log/events.ts'
 import type { HistoryEntry } from './log/history.ts'
 import type { PageOptions, PagePromise } from './log/page.ts'
 import type { ResourceFilter } from './log/resources.ts'
+import type { Timer, TimerFilter } from './log/timers.ts'
 import type { DefinedResource, ResourceOf, ResourceTypes, SummaryOf, TypesOf } from './resource.ts'
 import type { Attempt, Explanation } from './runtime/commands.ts'
 import type { CreateOptions, SendOptions } from './runtime/options.ts'
 import type { Outcome } from './runtime/outcomes.ts'
-import type { Timer, TimerFilter } from './runtime/timers.ts'
 
 /** Definitions, by the property of the engine that each gets. */
-export type Definitions = Readonly<Record<string, DefinedResource>>
+export type Definitions<D = Readonly<Record<string, DefinedResource>>> = {
+  readonly [Property in keyof D]: DefinedResource
+}
 
 /** Every public event of an engine's resources: a union that `type` narrows. */
-export type EventsOf<D extends Definitions> = {
+export type EventsOf<D extends Definitions<D>> = {
   [Property in keyof D]: EventOf<TypesOf<D[Property]>>
 }[keyof D]
 
@@ -80,7 +82,7 @@ export interface TimersHandle {
 }
 
 /** What belongs to one tenant: for a scoped handle, nothing of others exists. */
-export type Scope<D extends Definitions> = {
+export type Scope<D extends Definitions<D>> = {
   readonly [Property in keyof D]: ResourceHandle<TypesOf<D[Property]>, EventsOf<D>>
 } & {
   readonly events: EventsHandle<EventsOf<D>>
@@ -88,7 +90,7 @@ export type Scope<D extends Definitions> = {
 }
 
 /** An engine. The handle itself is that of the tenant `default`. */
-export type Engine<D extends Definitions> = Scope<D> &
+export type Engine<D extends Definitions<D>> = Scope<D> &
   Lifecycle & {
     /** The same engine for another tenant. */
     tenant(id: string): Scope<D>

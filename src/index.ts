@@ -31,6 +31,7 @@ export type { EventFilter } from './log/events.ts'
 export type { HistoryEntry } from './log/history.ts'
 export type { Page, PageOptions, PagePromise } from './log/page.ts'
 export type { ResourceFilter } from './log/resources.ts'
+export type { Timer, TimerFilter } from './log/timers.ts'
 // Describe resources
 export {
   type CommandsOf,
@@ -45,4 +46,3 @@ export {
 export type { Attempt, Explanation } from './runtime/commands.ts'
 export type { Actor, CreateOptions, SendOptions } from './runtime/options.ts'
 export type { Outcome } from './runtime/outcomes.ts'
-export type { Timer, TimerFilter } from './runtime/timers.ts'

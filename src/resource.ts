@@ -49,7 +49,7 @@ export interface DefinedResource<T extends ResourceTypes = ResourceTypes>
 }
 
 /** The types of a definition. */
-export type TypesOf<D extends DefinedResource> = D extends DefinedResource<infer T> ? T : never
+export type TypesOf<D> = D extends DefinedResource<infer T> ? T : never
 
 /** A resource as it is read. */
 export type Resource<D extends DefinedResource = DefinedResource> = ResourceOf<TypesOf<D>>

@@ -10,7 +10,7 @@ import type { Definitions, Engine } from './handles.ts'
 import { fireDue } from './runtime/timers.ts'
 
 /** Options of `createTestEngine`: those of `createEngine`, none required. */
-export interface TestEngineOptions<D extends Definitions = AgentPlatform>
+export interface TestEngineOptions<D extends Definitions<D> = AgentPlatform>
   extends Partial<EngineOptions<D>> {
   /** What time it is at first. @defaultValue 2026-01-01T00:00:00.000Z */
   readonly now?: Date | string | number
@@ -39,7 +39,7 @@ const START = '2026-01-01T00:00:00.000Z'
  * await engine.clock.advance('5m')
  * (await engine.sessions.get(session.id)).status // 'failed': it has never been started
  */
-export async function createTestEngine<const D extends Definitions = AgentPlatform>({
+export async function createTestEngine<const D extends Definitions<D> = AgentPlatform>({
   now = START,
   seed,
   ...options

@@ -1,91 +1,10 @@
 /** Who sends the commands of timers when they are due? @module */
 
-import { toIso } from '../clock.ts'
 import type { Commit, Context } from '../context.ts'
 import { planTimer } from '../core/plan.ts'
 import type { TimerChange, TimerRow } from '../core/rows.ts'
-import { causeOf } from '../core/structure.ts'
-import { type ErrorCode, isPawlError, refuseIssues } from '../errors.ts'
-import type { Reader } from '../log/events.ts'
-import { tenantOf } from '../log/filters.ts'
-import {
-  fetchPage,
-  fromCursor,
-  limitOf,
-  type PageOptions,
-  type PagePromise,
-  pageIssues,
-  toCursor,
-} from '../log/page.ts'
-import { idIssues, unknownKeys } from './options.ts'
+import { type ErrorCode, isPawlError } from '../errors.ts'
 import { forgetOutcomes } from './outcomes.ts'
-
-/** A future command. */
-export interface Timer {
-  readonly resource_id: string
-  /** The name of its delay in the machine, or the command that it sends. */
-  readonly name: string
-  /** ISO 8601, UTC. */
-  readonly due_at: string
-  /** How often it has failed. */
-  readonly attempts: number
-  /** Why it failed last; null as long as it has not. */
-  readonly last_error: string | null
-}
-
-/** Which timers to list, those due first first. */
-export interface TimerFilter extends Omit<PageOptions, 'order'> {
-  /** The id of a resource. */
-  readonly resource?: string
-  /** On the root handle: another tenant, or `*` for all. */
-  readonly tenant?: string
-}
-
-/** Lists the timers that are set. */
-export function listTimers(
-  context: Context,
-  reader: Reader,
-  filter: TimerFilter = {},
-): PagePromise<Timer> {
-  return fetchPage(
-    {
-      limit: limitOf(filter),
-      read: async (cursor) => {
-        const issues = [
-          ...unknownKeys(filter, ['limit', 'cursor', 'resource', 'tenant']),
-          ...pageIssues(filter),
-        ]
-        if (filter.resource !== undefined) issues.push(...idIssues('resource', filter.resource))
-        const tenant = tenantOf(reader.tenant, reader.root, filter.tenant, issues)
-        refuseIssues('the filter', issues)
-        const [dueAt = 0, position = 0] = fromCursor('timers', cursor, 2) ?? []
-        const after = cursor === undefined ? null : { dueAt, position }
-        return context.store.listTimers({
-          tenant,
-          resourceId: filter.resource ?? null,
-          after,
-          limit: limitOf(filter) + 1,
-        })
-      },
-      cursorAfter: ({ dueAt, position }: TimerRow) => toCursor('timers', [dueAt, position]),
-      toItem: (row) => toTimer(context, row),
-    },
-    filter?.cursor,
-  )
-}
-
-function toTimer({ registry }: Context, row: TimerRow): Timer {
-  const { type } = JSON.parse(row.event) as { readonly type: string }
-  const [prefix] = /^.*(?=_)/.exec(row.resourceId) ?? []
-  const kind = [...registry.byType.values()].find((candidate) => candidate.prefix === prefix)
-  return {
-    resource_id: row.resourceId,
-    name: causeOf(kind?.nodes ?? new Map(), type),
-    due_at: toIso(row.dueAt),
-    attempts: row.attempts,
-    last_error: row.lastError,
-  }
-}
 
 // Timers that are fired together share transactions.
 const CHUNK = 256
