@@ -138,30 +138,33 @@ function digest(structure: string): string {
   return createHash('sha256').update(structure).digest('base64url').slice(0, 16)
 }
 
+/** What each option has to be, beside left out. */
+const SHAPES: readonly (readonly [keyof EngineOptions, (value: unknown) => boolean, string])[] = [
+  ['database', isDatabase, 'a path, ":memory:" or an open better-sqlite3 Database'],
+  ['resources', isObject, 'an object of definitions'],
+  ['encryptionKeys', Array.isArray, 'a list of keys, 32 bytes in base64 each'],
+  ['durability', (value) => value === 'full' || value === 'relaxed', '"full" or "relaxed"'],
+  ['limits', isObject, 'an object'],
+  ['onError', (value) => typeof value === 'function', 'a function'],
+]
+
 function optionIssues(options: EngineOptions<Definitions>): Issue[] {
   const issues = unknownKeys(options, OPTIONS)
-  const { database, durability = 'full', limits = {}, encryptionKeys = [], onError } = options
-  const isOpen = typeof database === 'object' && database !== null && 'prepare' in database
-  if (!(typeof database === 'string' && database !== '') && !isOpen) {
-    const message = 'has to be a path, ":memory:" or an open better-sqlite3 Database'
-    issues.push({ path: ['database'], code: 'invalid_database', message })
+  for (const [name, fits, what] of SHAPES) {
+    const value = options[name]
+    if ((value === undefined && name !== 'database') || fits(value)) continue
+    issues.push({ path: [name], code: 'invalid_option', message: `has to be ${what}` })
   }
-  if (durability !== 'full' && durability !== 'relaxed') {
-    issues.push({
-      path: ['durability'],
-      code: 'invalid_durability',
-      message: 'has to be "full" or "relaxed"',
-    })
-  }
-  if (!Array.isArray(encryptionKeys)) {
-    const message = 'has to be a list of keys, 32 bytes in base64 each'
-    issues.push({ path: ['encryptionKeys'], code: 'invalid_keys', message })
-  }
-  if (onError !== undefined && typeof onError !== 'function') {
-    issues.push({ path: ['onError'], code: 'invalid_type', message: 'has to be a function' })
-  }
-  issues.push(...limitIssues(limits))
-  return issues
+  return isObject(options.limits) ? [...issues, ...limitIssues(options.limits)] : issues
+}
+
+function isDatabase(value: unknown): boolean {
+  if (typeof value === 'string') return value !== ''
+  return isObject(value) && 'prepare' in value && typeof value.prepare === 'function'
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
 }
 
 function limitIssues(limits: Partial<JsonLimits>): Issue[] {

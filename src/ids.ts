@@ -39,7 +39,7 @@ export function createIds(seed?: number, start = 0): Ids {
 
 /** Writes a time in the alphabet's digits; remembers the last one, since ids come in bursts. */
 function timeDigits(): (milliseconds: number) => string {
-  let last = -1
+  let last = Number.NaN
   let digits = ''
   return (milliseconds) => {
     if (milliseconds === last) return digits

@@ -43,8 +43,7 @@ describe('the options of an engine', () => {
     expect(['invalid_input', 'machine_invalid']).toContain(error.code)
   })
 
-  // A known defect: these end in a TypeError of the engine's own code.
-  test.fails.each<[string, object]>([
+  test.each<[string, object]>([
     ['limits of null', { limits: null }],
     ['a database that only looks like one', { database: { prepare: 1 } }],
   ])('are refused in words as well: %s', async (_, options) => {

@@ -63,7 +63,8 @@ function copyOf(value: unknown, path: Path, copying: Copying): unknown {
     case 'number':
       if (!Number.isFinite(value))
         report(copying, path, 'not_json', `is ${value}, which JSON cannot hold`)
-      return value
+      // JSON has no negative zero.
+      return value === 0 ? 0 : value
     case 'boolean':
       return value
     case 'object':

@@ -97,20 +97,27 @@ export function acceptedCommands(kind: Kind, row: ResourceRow): string[] {
 function mayTake(snapshot: Snapshot, command: string): boolean {
   if (candidates(snapshot, command).length === 0) return false
   let looked = false
+  const look = (key: PropertyKey): void => {
+    looked ||= key !== 'type'
+  }
   const event = new Proxy(
     { type: command },
     {
       get: (target, key) => {
-        looked ||= key !== 'type'
+        look(key)
         return Reflect.get(target, key)
       },
+      has: (target, key) => {
+        look(key)
+        return Reflect.has(target, key)
+      },
       ownKeys: (target) => {
-        looked = true
+        look('*')
         return Reflect.ownKeys(target)
       },
-      has: (target, key) => {
-        looked ||= key !== 'type'
-        return Reflect.has(target, key)
+      getOwnPropertyDescriptor: (target, key) => {
+        look(key)
+        return Reflect.getOwnPropertyDescriptor(target, key)
       },
     },
   )

@@ -42,7 +42,9 @@ export function createKeys(keys: readonly Key[], ids: Ids): Keys {
 }
 
 function toKey(text: string, index: number): Key {
-  const secret = typeof text === 'string' ? Buffer.from(text, 'base64') : Buffer.alloc(0)
+  // Buffer.from skips what is no base64: then a passphrase would pass for a key.
+  const isBase64 = typeof text === 'string' && /^[\w+/-]+={0,2}$/.test(text)
+  const secret = isBase64 ? Buffer.from(text, 'base64') : Buffer.alloc(0)
   if (secret.length !== KEY_BYTES) {
     const message = `has to be ${KEY_BYTES} bytes in base64; make one with: openssl rand -base64 32`
     throw invalidInput('the option encryptionKeys', [

@@ -39,7 +39,7 @@ export interface ResourceQuery extends Range {
   /** Null for all. */
   readonly tenant: string | null
   readonly type: string
-  /** Null for any. */
+  /** Null for any but `deleted`. */
   readonly statuses: readonly string[] | null
   /** Ids by reference field. */
   readonly references: Readonly<Record<string, string>>

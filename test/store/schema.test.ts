@@ -367,8 +367,7 @@ describe('openers at the same time', () => {
     await expect(schemaOf(database)).toMatchFileSnapshot('schema.sql')
   })
 
-  // A known defect: an error of SQLite itself escapes, "cannot start a transaction within a transaction".
-  test.fails('of one connection take turns', async () => {
+  test('of one connection take turns', async () => {
     const database = connect(temporaryFile())
 
     const stores = await Promise.all([openStore(database), openStore(database)])

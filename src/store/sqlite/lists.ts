@@ -118,7 +118,10 @@ function resourcesReferring(
     .orderBy('pawl_references.position', query.order)
     .limit(query.limit)
   if (query.tenant !== null) part = part.where('tenant', '=', query.tenant)
-  if (query.statuses !== null) part = part.where('status', 'in', query.statuses)
+  part =
+    query.statuses === null
+      ? part.where('status', '<>', 'deleted')
+      : part.where('status', 'in', query.statuses)
   if (query.after !== null) part = part.where('pawl_references.position', ahead(query), query.after)
   if (query.createdAfter !== null) part = part.where('created_at', '>', query.createdAfter)
   if (query.createdBefore !== null) part = part.where('created_at', '<', query.createdBefore)

@@ -87,8 +87,18 @@ function unsupported(reason: string): PawlError<'storage_failed'> {
   )
 }
 
+// Engines that are opened on one connection at the same time migrate one after the other.
+const migrating = new WeakMap<Database, Promise<void>>()
+
 /** Runs the migrations that the database lacks, all or none. Throws `schema_too_new` for one from a later version. */
-export async function migrate(database: Database): Promise<void> {
+export function migrate(database: Database): Promise<void> {
+  const before = migrating.get(database) ?? Promise.resolve()
+  const own = before.catch(() => {}).then(() => migrateNow(database))
+  migrating.set(database, own)
+  return own
+}
+
+async function migrateNow(database: Database): Promise<void> {
   if (isCurrent(database)) return
   const db = new Kysely<Tables>({ dialect: new SqliteDialect({ database }) })
   const migrator = new Migrator({
@@ -98,8 +108,8 @@ export async function migrate(database: Database): Promise<void> {
     migrationLockTableName: 'pawl_migrations_lock',
     disableTransactions: true,
   })
-  database.exec('begin immediate')
   try {
+    database.exec('begin immediate')
     const { error } = await migrator.migrateToLatest()
     if (error !== undefined) throw error
     database.exec('commit')
