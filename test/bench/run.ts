@@ -68,7 +68,7 @@ try {
     `Node ${process.version}, ${availableParallelism()} cores, median of ${ROUNDS} rounds\n`,
   )
   console.log(table(results, PEERS))
-  writeFileSync(join(import.meta.dirname, 'results.json'), `${JSON.stringify(results, null, 2)}\n`)
+  writeFileSync('test/bench/results.json', `${JSON.stringify(results, null, 2)}\n`)
 } finally {
   rmSync(folder, { recursive: true })
 }
