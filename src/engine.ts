@@ -167,14 +167,22 @@ function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null
 }
 
+// SQLite reads JSON of a thousand levels, and a payload may end up some levels down in a context.
+const DEEPEST_LIMIT = 500
+
 function limitIssues(limits: Partial<JsonLimits>): Issue[] {
-  const wrong = Object.entries(limits).filter(
-    ([, limit]) => !(Number.isInteger(limit) && limit >= 1),
-  )
-  const message = 'has to be a positive whole number'
+  const most = { bytes: Number.MAX_SAFE_INTEGER, depth: DEEPEST_LIMIT }
+  const wrong = Object.entries(most).filter(([name, highest]) => {
+    const limit = limits[name as keyof JsonLimits] ?? 1
+    return !(Number.isInteger(limit) && limit >= 1 && limit <= highest)
+  })
   return [
     ...unknownKeys(limits, ['bytes', 'depth']),
-    ...wrong.map(([name]) => ({ path: ['limits', name], code: 'invalid_limit', message })),
+    ...wrong.map(([name, highest]) => ({
+      path: ['limits', name],
+      code: 'invalid_limit',
+      message: `has to be a whole number from 1 to ${highest}`,
+    })),
   ]
 }
 

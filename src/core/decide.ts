@@ -76,17 +76,18 @@ function guarded<T>(kind: Kind, command: string, status: string | null, run: () 
   try {
     return run()
   } catch (error) {
-    if (isPawlError(error)) throw error
-    const failed = error instanceof StepFailure
-    const state = failed && error.reached ? statusOf(kind, error.reached) : status
-    const message = error instanceof Error ? error.message : String(error)
-    const where = state === null ? '' : ` in state "${state}"`
-    throw machineInvalid(
-      kind.type,
-      `it threw on "${command}"${where}: ${message}`,
-      failed ? error.cause : error,
-    )
+    throw toFailure(kind, command, status, error)
   }
+}
+
+function toFailure(kind: Kind, command: string, status: string | null, error: unknown): Error {
+  const [cause, reached] = error instanceof StepFailure ? [error.cause, error.reached] : [error]
+  // What the engine itself found while the machine ran already says what is wrong.
+  if (isPawlError(cause)) return cause
+  const state = reached === undefined ? status : statusOf(kind, reached)
+  const where = state === null ? '' : ` in state "${state}"`
+  const message = cause instanceof Error ? cause.message : String(cause)
+  return machineInvalid(kind.type, `it threw on "${command}"${where}: ${message}`, cause)
 }
 
 interface Effects {
