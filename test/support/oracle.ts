@@ -11,11 +11,23 @@ export interface Oracle {
   /** Sends a legal command and gives `accepted`, or else the reason why it is not legal. */
   readonly send: (command: Command) => 'accepted' | 'terminal' | 'guard' | 'not_accepted'
   readonly advance: (ms: number) => void
+  /**
+   * Whether XState still knows its timers. Entering a state that it has not left (by way of its own
+   * parent's history) sets a second timer with the same id, and from then on it cancels the wrong one
+   * or none: there is nothing to agree with.
+   */
+  readonly isSound: () => boolean
 }
 
 /** An actor of XState that lives on between two events, whatever restarts the engine has. */
 export function createOracle(machine: AnyStateMachine, id: string, input: unknown): Oracle {
-  const clock = createManualClock(() => actor.getSnapshot().status === 'active')
+  let sound = true
+  const clock = createManualClock(
+    () => actor.getSnapshot().status === 'active',
+    (timers) => {
+      sound &&= timers <= Object.keys(actor.system.getSnapshot()._scheduledEvents).length
+    },
+  )
   const emitted: string[] = []
   const actor = createActor(machine, { clock, id, input })
   actor.on('*', (event: { readonly type: string }) => emitted.push(event.type))
@@ -39,6 +51,7 @@ export function createOracle(machine: AnyStateMachine, id: string, input: unknow
     isDone: () => actor.getSnapshot().status === 'done',
     takeEmitted: () => emitted.splice(0),
     advance: clock.advance,
+    isSound: () => sound,
   }
 }
 
@@ -51,13 +64,14 @@ interface Pending {
  * Like XState's SimulatedClock, but a timer sees its own due time, and timers due at the same
  * time run in the order they were set: SimulatedClock leaves both open.
  */
-function createManualClock(isLive: () => boolean) {
+function createManualClock(isLive: () => boolean, onSet: (timers: number) => void) {
   const pending = new Map<number, Pending>()
   let now = 0
   let count = 0
 
   function setTimeout(run: () => void, delay: number): number {
     pending.set(++count, { due: now + delay, run })
+    onSet(pending.size)
     return count
   }
 
