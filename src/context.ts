@@ -48,6 +48,8 @@ export interface Writer {
 export interface Base {
   readonly registry: Registry
   readonly store: Store
+  /** Which database it is; cursors carry it. */
+  readonly identity: string
   readonly clock: Clock
   readonly ids: Ids
   readonly keys: Keys

@@ -7,7 +7,6 @@ import { toLifecycle, toScope } from './bind.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { Base, Context } from './context.ts'
 import type { JsonLimits } from './core/json.ts'
-import { ask } from './core/questions.ts'
 import { createRegistry, type Registry } from './core/registry.ts'
 import { type Duration, toMilliseconds } from './duration.ts'
 import { type Issue, refuseIssues } from './errors.ts'
@@ -112,10 +111,12 @@ async function openContext(
   store: Store,
 ): Promise<Context> {
   await requireStoredStates({ registry, store })
-  const ids = createIds(seed, await store.read(() => ask({ ask: 'head' })))
+  const { head, identity } = await store.log()
+  const ids = createIds(seed, head)
   const base: Base = {
     registry,
     store,
+    identity,
     clock,
     ids,
     keys: createKeys(keys, ids),

@@ -11,7 +11,7 @@ import { absorb } from './overlay.ts'
 import { parseCommand } from './payload.ts'
 import { hasTimer, loadReferrers, loadRow, type Plan } from './questions.ts'
 import { requireContent, requireReferences, requireUnused } from './references.ts'
-import type { Entry, ResourceRow } from './rows.ts'
+import type { Entry, ResourceRow, Timer } from './rows.ts'
 import { apart, countTold, deeper, kindOf, type Run } from './run.ts'
 import { keepSecrets, stripSecrets } from './secrets.ts'
 import type { Tell } from './tell.ts'
@@ -19,8 +19,14 @@ import type { Tell } from './tell.ts'
 /** Secrets that the engine made, to be shown once. */
 export type Shown = Readonly<Record<string, string>>
 
-/** Applies a command to a resource. Throws the refusal. */
-export function* act(run: Run, kind: Kind, row: ResourceRow, command: Command): Plan<Shown> {
+/** Applies a command to a resource; `fired` is the timer that sent it. Throws the refusal. */
+export function* act(
+  run: Run,
+  kind: Kind,
+  row: ResourceRow,
+  command: Command,
+  fired: Timer | null = null,
+): Plan<Shown> {
   if (row.final) throw machineRefusal(kind, row, command.type)
   const { type, ...payload } = command
   const { visible, carried } = stripSecrets(kind, type, payload)
@@ -37,7 +43,7 @@ export function* act(run: Run, kind: Kind, row: ResourceRow, command: Command): 
   const changes = secrets.length > 0 || (yield* isChange(run, row, decision))
   const after = changes ? next(run, kind, row, decision) : row
   const entry = changes
-    ? writeChange(run, { kind, before: row, after, decision, command: event, secrets })
+    ? writeChange(run, { kind, before: row, after, decision, command: event, secrets, fired })
     : skipChange(run, decision)
   yield* tellAll(run, { kind, before: row, after, command: type, entry }, decision.tells)
   return shown

@@ -4,7 +4,7 @@ import type { Decision, TimerEffect } from './decide.ts'
 import type { Command, JsonObject } from './definition.ts'
 import { writeEntries } from './entries.ts'
 import type { Kind } from './kind.ts'
-import type { Entry, ResourceRow, SecretChange, TimerChange } from './rows.ts'
+import type { Entry, ResourceRow, SecretChange, Timer, TimerChange } from './rows.ts'
 import type { Run } from './run.ts'
 
 /** A decision about a resource, ready to be written. */
@@ -18,6 +18,8 @@ export interface Change {
   /** The command as the machine saw it. */
   readonly command: Command
   readonly secrets: readonly SecretChange[]
+  /** The timer that sent the command; null when it came from elsewhere. */
+  readonly fired: Timer | null
 }
 
 /** Writes a change into the layer of a run; gives its last entry in the log. */

@@ -44,7 +44,9 @@ export function* create(run: Run, { kind, id, input }: Creation): Plan<Created> 
   const row = firstRow(run, kind, id, decision.state)
   const caused = { ...run, causation: companionEntry ?? run.causation }
   const command = { type: 'create', input: visible }
-  const entry = writeChange(caused, { kind, before: null, after: row, decision, command, secrets })
+  const entry = writeChange(caused, {
+    ...{ kind, before: null, after: row, decision, command, secrets, fired: null },
+  })
   yield* tellAll(
     caused,
     { kind, before: null, after: row, command: 'create', entry },

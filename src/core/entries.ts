@@ -40,7 +40,7 @@ function firstEntry(run: Run, change: Change, emitted: Emitted | undefined): Ent
     previousStatus: moved ? before.status : null,
     previousMs: moved ? after.updatedAt - before.statusSince : null,
     command: JSON.stringify(command),
-    change: differenceOf(before, after),
+    change: JSON.stringify({ ...differenceOf(before, after), ...timersOf(change) }),
     cause,
     actor: run.actor,
     correlationId: run.correlationId,
@@ -70,18 +70,53 @@ function nextEntry({ kind, after }: Change, emitted: Emitted, from: string, befo
 }
 
 /** What is different after a change: enough to go from one state to the next without the machine. */
-function differenceOf(before: ResourceRow | null, after: ResourceRow): string {
-  const value = before?.value === after.value ? {} : { value: JSON.parse(after.value) }
-  const memory =
-    (before?.memory ?? null) === after.memory ? {} : { memory: JSON.parse(after.memory ?? 'null') }
-  return JSON.stringify({
-    ...value,
-    ...memory,
-    ...contextDifference(before?.context ?? '{}', after.context),
-  })
+export interface Difference {
+  /** The machine that decided, where it is not that of the change before. */
+  readonly machine?: string
+  readonly value?: unknown
+  readonly memory?: unknown
+  /** The fields of the context that are new or have another value. */
+  readonly set?: JsonObject
+  readonly unset?: readonly string[]
+  /** The timer that sent the command. */
+  readonly fired?: TimerMark
+  /** The timers that were set and, by name alone, canceled, in this order. */
+  readonly timers?: readonly (TimerMark | readonly [name: string])[]
 }
 
-function contextDifference(before: string, after: string): JsonObject {
+/** A timer in the log: its event is left out where it is named like the timer and carries nothing else. */
+export type TimerMark = readonly [name: string | null, dueAt: number, event?: JsonObject]
+
+function differenceOf(before: ResourceRow | null, after: ResourceRow): Difference {
+  return {
+    ...(before?.machine !== after.machine && { machine: after.machine }),
+    ...(before?.value !== after.value && { value: JSON.parse(after.value) }),
+    ...((before?.memory ?? null) !== after.memory && {
+      memory: JSON.parse(after.memory ?? 'null'),
+    }),
+    ...contextDifference(before?.context ?? '{}', after.context),
+  }
+}
+
+function timersOf({ after, decision, fired }: Change): Difference {
+  // What has ended keeps no timers, whatever its machine says of them.
+  const effects = after.final ? [] : decision.timers
+  return {
+    ...(fired !== null && { fired: toMark(fired.name, fired.dueAt, JSON.parse(fired.event)) }),
+    ...(effects.length > 0 && {
+      timers: effects.map((effect) =>
+        effect.effect === 'set' ? toMark(effect.name, effect.dueAt, effect.event) : [effect.name],
+      ),
+    }),
+  }
+}
+
+function toMark(name: string | null, dueAt: number, event: JsonObject): TimerMark {
+  const isPlain = event.type === name && Object.keys(event).length === 1
+  return isPlain ? [name, dueAt] : [name, dueAt, event]
+}
+
+function contextDifference(before: string, after: string): Difference {
   if (before === after) return {}
   const [old, fields]: [JsonObject, JsonObject] = [JSON.parse(before), JSON.parse(after)]
   const set = Object.entries(fields).filter(

@@ -78,7 +78,7 @@ export function* planTimer(run: Run, position: number): Plan<boolean> {
   const row = yield* loadRow(run.layer, timer.resourceId)
   if (row === undefined || row.final) return true
   try {
-    yield* act(run, kindOf(run, row.type), row, JSON.parse(timer.event))
+    yield* act(run, kindOf(run, row.type), row, JSON.parse(timer.event), timer)
   } catch (error) {
     // XState ignores a delayed raise that no state waits for any more; so does this.
     if (!isPawlError(error, 'illegal_transition') || !IGNORED.has(error.details.reason)) throw error

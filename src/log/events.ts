@@ -5,12 +5,13 @@ import type { Kind } from '../core/kind.ts'
 import type { SealedEntry } from '../core/rows.ts'
 import { type Issue, notFound, refuseIssues, shown } from '../errors.ts'
 import { idIssues, unknownKeys } from '../runtime/options.ts'
-import type { EntryQuery } from '../store/store.ts'
+import type { EntryQuery } from '../store/queries.ts'
 import { type Event, toEvent } from './event.ts'
 import { listOf, type Moment, momentOf, tenantOf } from './filters.ts'
 import {
   fetchPage,
   fromCursor,
+  type List,
   limitOf,
   PAGE_OPTIONS,
   type PageOptions,
@@ -60,7 +61,7 @@ export function listEvents(
     {
       limit,
       read: (cursor) => readEntries(context, reader, filter, cursor),
-      cursorAfter: ({ seq }: SealedEntry) => toCursor('events', [seq]),
+      cursorAfter: ({ seq }: SealedEntry) => toCursor(eventList(context), [seq]),
       toItem: toEvent,
     },
     filter?.cursor,
@@ -81,15 +82,19 @@ async function readEntries(
 }
 
 /** The place in the log after which to read on: that of a cursor, or of an event. */
-async function placeOf(
-  { store }: Context,
+export async function placeOf(
+  context: Context,
   { tenant, root }: Reader,
   cursor: string | undefined,
 ): Promise<number | null> {
-  const entry = cursor?.startsWith('evt_') ? await store.findEntry(cursor) : undefined
+  const entry = cursor?.startsWith('evt_') ? await context.store.findEntry(cursor) : undefined
   if (entry !== undefined && (root || entry.tenant === tenant)) return entry.seq
-  const [after = null] = fromCursor('events', cursor) ?? []
+  const [after = null] = fromCursor(eventList(context), cursor) ?? []
   return after
+}
+
+function eventList({ identity }: Context): List {
+  return { identity, name: 'events' }
 }
 
 async function isVisible(
@@ -116,7 +121,7 @@ function toQuery(context: Context, reader: Reader, filter: EventFilter): Omit<En
   }
   refuseIssues('the filter', issues)
   const range = { order: filter.order ?? 'desc', limit: limitOf(filter) + 1 } as const
-  return { ...query, ...range, internal, resourceId: filter.resource ?? null }
+  return { ...query, ...range, internal, resourceId: filter.resource ?? null, upTo: null }
 }
 
 function typesOf(

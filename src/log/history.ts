@@ -36,7 +36,7 @@ export function historyOf(
   id: string,
   options: PageOptions = {},
 ): PagePromise<HistoryEntry> {
-  const list = typeof id === 'string' ? `history:${id}` : 'history'
+  const list = { identity: context.identity, name: `history:${String(id)}` }
   return fetchPage(
     {
       limit: limitOf(options),
@@ -59,7 +59,9 @@ export function historyOf(
   )
 }
 
-const EVERYTHING = { tenant: null, types: null, internal: true, since: null, until: null }
+const EVERYTHING = {
+  ...{ tenant: null, types: null, internal: true, since: null, until: null, upTo: null },
+}
 
 function toHistoryEntry(entry: SealedEntry): HistoryEntry {
   const { status } = JSON.parse(entry.data) as { readonly status: string }

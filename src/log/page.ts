@@ -61,24 +61,39 @@ function cursorIssue(): Issue {
 }
 
 // Bumped when cursors change their form.
-const CURSOR_VERSION = 1
+const CURSOR_VERSION = 2
+
+/** A list of one database: its cursors are good for nothing else. */
+export interface List {
+  /** The identity of the database. */
+  readonly identity: string
+  readonly name: string
+}
 
 /** Writes a place in a list down for the next page. */
-export function toCursor(list: string, place: readonly number[]): string {
-  return Buffer.from(JSON.stringify([CURSOR_VERSION, list, ...place])).toString('base64url')
+export function toCursor({ identity, name }: List, place: readonly number[]): string {
+  const parts = [CURSOR_VERSION, identity, name, ...place]
+  return Buffer.from(JSON.stringify(parts)).toString('base64url')
 }
 
 /** Reads a place from a cursor of the same list; null without one. Throws `invalid_input` for any other text. */
 export function fromCursor(
-  list: string,
+  { identity, name }: List,
   cursor: string | undefined,
   numbers = 1,
 ): readonly number[] | null {
   if (cursor === undefined) return null
-  const [version, of, ...place] = parsed(cursor)
+  const [version, database, list, ...place] = parsed(cursor)
   const isPlace = place.length === numbers && place.every((part) => Number.isSafeInteger(part))
-  if (version === CURSOR_VERSION && of === list && isPlace) return place as number[]
-  throw invalidInput('the cursor', [cursorIssue()])
+  if (version !== CURSOR_VERSION || list !== name || !isPlace)
+    throw invalidInput('the cursor', [cursorIssue()])
+  if (database !== identity) throw invalidInput('the cursor', [strangeCursor()])
+  return place as number[]
+}
+
+function strangeCursor(): Issue {
+  const message = 'comes from another database'
+  return { path: ['cursor'], code: 'strange_cursor', message }
 }
 
 function parsed(cursor: string): unknown[] {

@@ -8,12 +8,13 @@ import type { ResourceRow } from '../core/rows.ts'
 import { viewOf } from '../core/state.ts'
 import { type Issue, notFound, refuseIssues, shown } from '../errors.ts'
 import { checkId, idIssues, unknownKeys } from '../runtime/options.ts'
-import type { Placed, ResourceQuery } from '../store/store.ts'
+import type { Placed, ResourceQuery } from '../store/queries.ts'
 import type { Reader } from './events.ts'
 import { listOf, type Moment, momentOf, tenantOf } from './filters.ts'
 import {
   fetchPage,
   fromCursor,
+  type List,
   limitOf,
   PAGE_OPTIONS,
   type PageOptions,
@@ -107,8 +108,10 @@ export function listResources(
   return fetchPage(
     {
       limit: limitOf(filter),
-      read: async (cursor) => context.store.listResources(toQuery(reader, kind, filter, cursor)),
-      cursorAfter: ({ position }: Placed<ResourceRow>) => toCursor(kind.type, [position]),
+      read: async (cursor) =>
+        context.store.listResources(toQuery(context, reader, kind, filter, cursor)),
+      cursorAfter: ({ position }: Placed<ResourceRow>) =>
+        toCursor(listOfKind(context, kind), [position]),
       toItem: (row) => viewOf(kind, row),
     },
     filter?.cursor,
@@ -116,6 +119,7 @@ export function listResources(
 }
 
 function toQuery(
+  context: Context,
   reader: Reader,
   kind: Kind,
   filter: ResourceFilter,
@@ -134,9 +138,13 @@ function toQuery(
     createdBefore: momentOf('created_before', filter.created_before, issues),
   }
   refuseIssues('the filter', issues)
-  const [after = null] = fromCursor(kind.type, cursor) ?? []
+  const [after = null] = fromCursor(listOfKind(context, kind), cursor) ?? []
   const range = { after, order: filter.order ?? 'desc', limit: limitOf(filter) + 1 } as const
   return { ...query, ...range, type: kind.type, references: Object.fromEntries(references) }
+}
+
+function listOfKind({ identity }: Context, { type }: Kind): List {
+  return { identity, name: type }
 }
 
 function statusesOf(

@@ -45,6 +45,7 @@ export function listTimers(
   reader: Reader,
   filter: TimerFilter = {},
 ): PagePromise<Timer> {
+  const list = { identity: context.identity, name: 'timers' }
   return fetchPage(
     {
       limit: limitOf(filter),
@@ -56,7 +57,7 @@ export function listTimers(
         if (filter.resource !== undefined) issues.push(...idIssues('resource', filter.resource))
         const tenant = tenantOf(reader.tenant, reader.root, filter.tenant, issues)
         refuseIssues('the filter', issues)
-        const [dueAt = 0, position = 0] = fromCursor('timers', cursor, 2) ?? []
+        const [dueAt = 0, position = 0] = fromCursor(list, cursor, 2) ?? []
         const after = cursor === undefined ? null : { dueAt, position }
         return context.store.listTimers({
           tenant,
@@ -65,7 +66,7 @@ export function listTimers(
           limit: limitOf(filter) + 1,
         })
       },
-      cursorAfter: ({ dueAt, position }: TimerRow) => toCursor('timers', [dueAt, position]),
+      cursorAfter: ({ dueAt, position }: TimerRow) => toCursor(list, [dueAt, position]),
       toItem: (row) => toTimer(context, row),
     },
     filter?.cursor,

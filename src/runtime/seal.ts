@@ -27,9 +27,11 @@ export function seal(layer: Layer, head: number, ids: Ids): Sealed {
   }
   const rows = (from: ReadonlySet<string>) =>
     [...from].flatMap((id) => withHead(layer.resources.get(id), heads.get(id)))
+  const isDecided = (id: string) => layer.created.has(id) || layer.changed.has(id)
   const writes = {
     created: rows(layer.created),
     changed: rows(new Set([...layer.changed].filter((id) => !layer.created.has(id)))),
+    noted: rows(new Set([...heads.keys()].filter((id) => !isDecided(id)))),
     entries: [...entries.values()],
     timers: layer.timers,
     secrets: layer.secrets,

@@ -4,7 +4,7 @@ import type { Base } from '../context.ts'
 import type { Kind } from '../core/kind.ts'
 import { hasState } from '../core/state.ts'
 import { machineInvalid } from '../errors.ts'
-import type { StateCount } from '../store/store.ts'
+import type { StateCount } from '../store/queries.ts'
 
 /**
  * Refuses to go on with a machine that has lost a state in which a resource is, naming the states

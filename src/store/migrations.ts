@@ -15,9 +15,19 @@ const initial: Migration = {
   },
 }
 
+const consumersAndPruning: Migration = {
+  async up(db) {
+    await identifyLog(db)
+    await createConsumers(db)
+    await createParked(db)
+    await createBases(db)
+  },
+}
+
 /** All migrations, by name, in order. */
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001_initial': initial,
+  '0002_consumers_and_pruning': consumersAndPruning,
 }
 
 type Db = Kysely<unknown>
@@ -149,5 +159,56 @@ async function createMachines(db: Db): Promise<void> {
     create table pawl_machines (
       type text primary key not null,
       machine text not null
+    ) strict, without rowid`.execute(db)
+}
+
+async function identifyLog(db: Db): Promise<void> {
+  await sql`alter table pawl_log add column identity text not null default ''`.execute(db)
+  await sql`alter table pawl_log add column pruned integer not null default 0 check (pruned between 0 and head)`.execute(
+    db,
+  )
+  await sql`update pawl_log set identity = lower(hex(randomblob(8)))`.execute(db)
+}
+
+async function createConsumers(db: Db): Promise<void> {
+  await sql`
+    create table pawl_consumers (
+      tenant text not null,
+      name text not null check (length(name) between 1 and 255),
+      position integer not null check (position >= 0),
+      owner text,
+      fence integer not null check (fence >= 0),
+      leased_until integer not null,
+      attempts integer not null default 0 check (attempts >= 0),
+      next_at integer not null default 0,
+      last_error text,
+      primary key (tenant, name)
+    ) strict, without rowid`.execute(db)
+}
+
+async function createParked(db: Db): Promise<void> {
+  await sql`
+    create table pawl_parked (
+      tenant text not null,
+      consumer text not null,
+      seq integer not null check (seq >= 1),
+      event_id text not null,
+      error text not null,
+      attempts integer not null check (attempts >= 1),
+      parked_at integer not null,
+      retry integer not null default 0 check (retry in (0, 1)),
+      primary key (tenant, consumer, seq),
+      foreign key (tenant, consumer) references pawl_consumers (tenant, name) on delete cascade
+    ) strict, without rowid`.execute(db)
+}
+
+async function createBases(db: Db): Promise<void> {
+  await sql`
+    create table pawl_bases (
+      resource_id text primary key not null references pawl_resources (id),
+      seq integer not null check (seq >= 1),
+      state text not null check (json_valid(state)),
+      hash blob not null check (length(hash) = 32),
+      digest blob not null check (length(digest) = 32)
     ) strict, without rowid`.execute(db)
 }

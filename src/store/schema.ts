@@ -12,6 +12,9 @@ export interface Tables {
   readonly pawl_outcomes: OutcomesTable
   readonly pawl_log: LogTable
   readonly pawl_machines: MachinesTable
+  readonly pawl_consumers: ConsumersTable
+  readonly pawl_parked: ParkedTable
+  readonly pawl_bases: BasesTable
 }
 
 /** One row per resource. */
@@ -104,14 +107,60 @@ export interface OutcomesTable {
   created_at: number
 }
 
-/** One row: where the log ends. It shows when the log's tail has been cut off. */
+/** One row: where the log begins and ends. It shows when the log's tail has been cut off. */
 export interface LogTable {
   id: number
   head: number
+  /** Made up with the database; cursors carry it. */
+  identity: string
+  /** The last place that has been pruned; 0 as long as the log is whole. */
+  pruned: number
 }
 
 /** One row per type: the machine that all its rows have been checked against. */
 export interface MachinesTable {
   type: string
   machine: string
+}
+
+/** One row per consumer. */
+export interface ConsumersTable {
+  tenant: string
+  name: string
+  /** The last place of the log that it is done with. */
+  position: number
+  /** Who runs it now; null when nobody does. */
+  owner: string | null
+  /** Counts the owners: what an earlier one still writes is refused. */
+  fence: number
+  leased_until: number
+  /** How often the event after the position has failed. */
+  attempts: Generated<number>
+  next_at: Generated<number>
+  last_error: string | null
+}
+
+/** One row per event that a consumer has given up on. */
+export interface ParkedTable {
+  tenant: string
+  consumer: string
+  seq: number
+  event_id: string
+  error: string
+  attempts: number
+  parked_at: number
+  /** Whether it is to be tried once more. */
+  retry: Generated<number>
+}
+
+/** One row per resource whose first entries have been pruned: what they came to. */
+export interface BasesTable {
+  resource_id: string
+  /** The place of its last pruned entry. */
+  seq: number
+  state: string
+  /** The hash of its last pruned entry, from which its chain goes on. */
+  hash: Uint8Array
+  /** SHA-256 over the columns before. */
+  digest: Uint8Array
 }

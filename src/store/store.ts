@@ -1,5 +1,6 @@
 /** What does the engine ask of a database? @module */
 
+import type { Kysely } from 'kysely'
 import type { Plan } from '../core/questions.ts'
 import type {
   OutcomeRow,
@@ -7,15 +8,20 @@ import type {
   ResourceRow,
   SealedEntry,
   SecretChange,
+  SecretRow,
   TimerChange,
   TimerRow,
 } from '../core/rows.ts'
+import type { Consumers } from './consumers.ts'
+import type { EntryQuery, Placed, ResourceQuery, StateCount, TimerQuery } from './queries.ts'
 
 /** What one transaction writes, all or nothing. */
 export interface Writes {
   readonly created: readonly ResourceRow[]
   /** Each row is one version or more ahead of the stored one. */
   readonly changed: readonly ResourceRow[]
+  /** The rows that only have a new entry in the log. */
+  readonly noted: readonly ResourceRow[]
   /** In the order of their places in the log, which follow the head without a hole. */
   readonly entries: readonly SealedEntry[]
   readonly timers: readonly TimerChange[]
@@ -26,66 +32,70 @@ export interface Writes {
   readonly outcomes: readonly OutcomeRow[]
 }
 
-/** A place in an order, and the direction to read on from there. */
-export interface Range {
-  /** Read on after this place; null from the beginning of the direction. */
-  readonly after: number | null
-  readonly order: 'asc' | 'desc'
-  readonly limit: number
+/** A plan, with what it comes to; null when there is nothing to write. */
+export type WritingPlan<T> = Plan<{ readonly writes: Writes | null; readonly result: T }>
+
+/** Where the log begins and ends, and which database it is. */
+export interface LogRow {
+  /** The place of the latest entry; 0 when there has been none. */
+  readonly head: number
+  /** The last place that has been pruned; 0 as long as the log is whole. */
+  readonly pruned: number
+  /** Made up with the database; a copy has the same. */
+  readonly identity: string
 }
 
-/** Which resources to list. */
-export interface ResourceQuery extends Range {
-  /** Null for all. */
-  readonly tenant: string | null
-  readonly type: string
-  /** Null for any but `deleted`. */
-  readonly statuses: readonly string[] | null
-  /** Ids by reference field. */
-  readonly references: Readonly<Record<string, string>>
-  /** Milliseconds since 1970, exclusive; null for no bound. */
-  readonly createdAfter: number | null
-  readonly createdBefore: number | null
+/** What can be looked up. */
+export interface Reads {
+  findResource(id: string): Promise<Placed<ResourceRow> | undefined>
+  listResources(query: ResourceQuery): Promise<readonly Placed<ResourceRow>[]>
+  findEntry(id: string): Promise<SealedEntry | undefined>
+  listEntries(query: EntryQuery): Promise<readonly SealedEntry[]>
+  /** The entries at these places of the log, in order. */
+  entriesAt(places: readonly number[]): Promise<readonly SealedEntry[]>
+  /** The first place of the log with an entry from this time on; undefined when there is none. */
+  placeAt(time: number): Promise<number | undefined>
+  log(): Promise<LogRow>
+  listTimers(query: TimerQuery): Promise<readonly TimerRow[]>
+  /** The timers to be tried at a time, those tried first first. */
+  dueTimers(time: number, limit: number): Promise<readonly TimerRow[]>
+  /** When the next timer is to be tried. */
+  nextTimerAt(): Promise<number | undefined>
+  /** The machine that all rows of a type have been checked against. */
+  checkedMachine(type: string): Promise<string | undefined>
+  /** The state values in which resources of a type are, and how many of them. */
+  countStates(type: string): Promise<readonly StateCount[]>
+  /** The secrets after one, in the order of their resources and names; the first without one. */
+  secretsAfter(
+    after: Pick<SecretRow, 'resourceId' | 'name'> | null,
+    limit: number,
+  ): Promise<readonly (SecretRow & { readonly type: string })[]>
+  /** The outcomes with secrets after one, in the order of their tenants and keys. */
+  secretOutcomesAfter(
+    after: Pick<OutcomeRow, 'tenant' | 'key'> | null,
+    limit: number,
+  ): Promise<readonly SecretOutcome[]>
 }
 
-/** Which entries of the log to list. */
-export interface EntryQuery extends Range {
-  /** Null for all. */
-  readonly tenant: string | null
-  readonly resourceId: string | null
-  /** Null for all. */
-  readonly types: readonly string[] | null
-  readonly internal: boolean
-  /** Milliseconds since 1970, inclusive; null for no bound. */
-  readonly since: number | null
-  /** Milliseconds since 1970, exclusive; null for no bound. */
-  readonly until: number | null
-}
+/** The secrets that an outcome showed. */
+export type SecretOutcome = Pick<OutcomeRow, 'tenant' | 'key'> & { readonly secrets: Buffer }
 
-/** Which timers to list, those due first first. */
-export interface TimerQuery {
-  /** Read on after this timer. */
-  readonly after: { readonly dueAt: number; readonly position: number } | null
-  readonly limit: number
-  /** Null for all. */
-  readonly tenant: string | null
-  readonly resourceId: string | null
-}
-
-/** A row with its place in the order in which it is listed. */
-export type Placed<Row> = Row & { readonly position: number }
-
-/** How many resources of a type are in a state. */
-export interface StateCount {
-  /** XState's state value as JSON text. */
-  readonly value: string
-  /** What XState remembers besides. */
-  readonly memory: string | null
-  readonly count: number
+/** What is written besides the plans. Each call is a transaction of its own. */
+export interface Upkeep {
+  /** Notes that a timer failed and when to try again. */
+  postponeTimer(position: number, nextAt: number, error: string): Promise<void>
+  /** Forgets up to `limit` outcomes from before a time; tells how many. */
+  forgetOutcomes(before: number, limit: number): Promise<number>
+  /** Notes that all rows of a type have been checked against a machine. */
+  markChecked(type: string, machine: string): Promise<void>
+  /** Replaces the ciphertext of secrets that still have the old one; tells how many. */
+  reseal(secrets: readonly (SecretRow & { readonly old: Buffer })[]): Promise<number>
+  /** Replaces the ciphertext of outcomes that still have the old one; tells how many. */
+  resealOutcomes(outcomes: readonly (SecretOutcome & { readonly old: Buffer })[]): Promise<number>
 }
 
 /** A database with pawl's tables. */
-export interface Store {
+export interface Store extends Reads, Upkeep, Consumers {
   /**
    * Runs a plan in one write transaction and writes what it comes to, all or nothing; resolves
    * after the commit. A plan that throws writes nothing.
@@ -93,29 +103,37 @@ export interface Store {
    * Throws `storage_busy` when the database stays locked, `indeterminate` when the commit itself
    * fails, and the other `storage_*` errors.
    */
-  transact<T>(plan: () => Plan<{ readonly writes: Writes | null; readonly result: T }>): Promise<T>
+  transact<T>(plan: () => WritingPlan<T>): Promise<T>
   /** Answers a plan from one consistent view, without writing. */
   read<T>(plan: () => Plan<T>): Promise<T>
-  findResource(id: string): Promise<Placed<ResourceRow> | undefined>
-  listResources(query: ResourceQuery): Promise<readonly Placed<ResourceRow>[]>
-  findEntry(id: string): Promise<SealedEntry | undefined>
-  listEntries(query: EntryQuery): Promise<readonly SealedEntry[]>
-  /** The entries at these places of the log, in order. */
-  entriesAt(places: readonly number[]): Promise<readonly SealedEntry[]>
-  listTimers(query: TimerQuery): Promise<readonly TimerRow[]>
-  /** The timers to be tried at a time, those tried first first. */
-  dueTimers(time: number, limit: number): Promise<readonly TimerRow[]>
-  /** When the next timer is to be tried. */
-  nextTimerAt(): Promise<number | undefined>
-  /** Notes that a timer failed and when to try again. */
-  postponeTimer(position: number, nextAt: number, error: string): Promise<void>
-  /** Forgets up to `limit` outcomes from before a time; tells how many. */
-  forgetOutcomes(before: number, limit: number): Promise<number>
-  /** The machine that all rows of a type have been checked against. */
-  checkedMachine(type: string): Promise<string | undefined>
-  /** The state values in which resources of a type are, and how many of them. */
-  countStates(type: string): Promise<readonly StateCount[]>
-  /** Notes that all rows of a type have been checked against a machine. */
-  markChecked(type: string, machine: string): Promise<void>
+  /** Prepares a transaction that lasts until it is ended; it begins with its first use. */
+  transaction(): Transaction
+  /** Throws `transaction_misuse` within a transaction: there, a call that goes around it would wait for ever. */
+  requireOutside(): void
+  /** A number that is another one when somebody else has written to the database since. */
+  othersCommits(): Promise<number>
+  /** Copies the database to a file that does not exist yet, while it is in use. */
+  backup(path: string): Promise<void>
+  /** Ends the transaction that is open, if any, after a moment's grace. */
   close(): Promise<void>
+}
+
+// Whoever does not name the types of their tables may do anything with them.
+// biome-ignore lint/suspicious/noExplicitAny: the tables are the application's own
+export type AnyTables = Record<string, Record<string, any>>
+
+/** A transaction that lasts until it is ended. */
+export interface Transaction {
+  /** The same database, as the transaction sees it; what is written through it belongs to the transaction. */
+  readonly store: Store
+  /** The application's own tables, within the transaction. */
+  readonly db: Kysely<AnyTables>
+  /** Begins it now, as soon as the database is free. */
+  begin(): Promise<void>
+  /** Runs work that belongs to it: there, calls that go around it are refused. */
+  run<T>(work: () => Promise<T>): Promise<T>
+  /** Ends it and keeps what was written; resolves when it is as durable as any commit. */
+  commit(): Promise<void>
+  /** Ends it and undoes everything; nothing when it has ended. */
+  rollback(): Promise<void>
 }

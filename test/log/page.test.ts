@@ -3,11 +3,14 @@ import { fetchPage, fromCursor, limitOf, pageIssues, toCursor } from '../../src/
 import { collect } from '../support/engine.ts'
 import { failureOf } from '../support/errors.ts'
 
+/** A list of the database `here`. */
+const listNamed = (name: string) => ({ identity: 'here', name })
+
 /** The numbers from 1 to `count`, read page by page; `reads` is where each page began. */
 function setup(count: number, limit: number) {
   const reads: (number | null)[] = []
   const read = async (cursor: string | undefined) => {
-    const [after = 0] = fromCursor('numbers', cursor) ?? []
+    const [after = 0] = fromCursor(listNamed('numbers'), cursor) ?? []
     reads.push(cursor === undefined ? null : after)
     return Array.from({ length: Math.max(0, count - after) }, (_, i) => after + i + 1).slice(
       0,
@@ -17,7 +20,7 @@ function setup(count: number, limit: number) {
   const source = {
     read,
     limit,
-    cursorAfter: (row: number) => toCursor('numbers', [row]),
+    cursorAfter: (row: number) => toCursor(listNamed('numbers'), [row]),
     toItem: (row: number) => `number ${row}`,
   }
   return { reads, fetch: (cursor?: string) => fetchPage(source, cursor) }
@@ -27,16 +30,16 @@ describe('a cursor', () => {
   test.each([[[0]], [[1]], [[Number.MAX_SAFE_INTEGER]], [[-5, 12]]])(
     'brings back the place %j',
     (place) => {
-      expect(fromCursor('tasks', toCursor('tasks', place), place.length)).toEqual(place)
+      expect(fromCursor(listNamed('tasks'), toCursor(listNamed('tasks'), place), place.length)).toEqual(place)
     },
   )
 
   test('is opaque, and fits in a URL', () => {
-    expect(toCursor('history:trun_1', [5])).toMatch(/^[A-Za-z0-9_-]+$/)
+    expect(toCursor(listNamed('history:trun_1'), [5])).toMatch(/^[A-Za-z0-9_-]+$/)
   })
 
   test('that is not given is no place', () => {
-    expect(fromCursor('tasks', undefined)).toBe(null)
+    expect(fromCursor(listNamed('tasks'), undefined)).toBe(null)
   })
 
   const encoded = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
@@ -44,22 +47,23 @@ describe('a cursor', () => {
   test.each([
     ['an empty text', ''],
     ['another text', 'nonsense'],
-    ['that of another list', toCursor('sessions', [1])],
-    ['one with a number too many', toCursor('tasks', [1, 2])],
-    ['one without a number', toCursor('tasks', [])],
-    ['one of another version', encoded([2, 'tasks', 1])],
-    ['one with a text for a number', encoded([1, 'tasks', '1'])],
-    ['one with a fraction', encoded([1, 'tasks', 1.5])],
-    ['one with a number that is too large', encoded([1, 'tasks', 2 ** 53])],
-    ['an object', encoded({ 0: 1, 1: 'tasks', 2: 1, length: 3 })],
+    ['that of another list', toCursor(listNamed('sessions'), [1])],
+    ['one with a number too many', toCursor(listNamed('tasks'), [1, 2])],
+    ['one without a number', toCursor(listNamed('tasks'), [])],
+    ['one of another version', encoded([1, 'here', 'tasks', 1])],
+    ['that of another database', toCursor({ identity: 'there', name: 'tasks' }, [1])],
+    ['one with a text for a number', encoded([2, 'here', 'tasks', '1'])],
+    ['one with a fraction', encoded([2, 'here', 'tasks', 1.5])],
+    ['one with a number that is too large', encoded([2, 'here', 'tasks', 2 ** 53])],
+    ['an object', encoded({ 0: 2, 1: 'here', 2: 'tasks', 3: 1, length: 4 })],
     ['null', encoded(null)],
-    ['half of one', toCursor('tasks', [1]).slice(0, 10)],
+    ['half of one', toCursor(listNamed('tasks'), [1]).slice(0, 10)],
   ])('is not %s', async (_, text) => {
-    const error = await failureOf(() => fromCursor('tasks', text))
+    const error = await failureOf(() => fromCursor(listNamed('tasks'), text))
 
     expect(error).toMatchObject({
       code: 'invalid_input',
-      issues: [{ path: ['cursor'], code: 'invalid_cursor' }],
+      issues: [{ path: ['cursor'], code: expect.stringMatching(/^(invalid|strange)_cursor$/) }],
     })
   })
 })
@@ -106,12 +110,12 @@ describe('a page', () => {
     const { fetch } = setup(5, 2)
 
     const first = await fetch()
-    const last = await fetch(toCursor('numbers', [4]))
+    const last = await fetch(toCursor(listNamed('numbers'), [4]))
 
     expect(first).toEqual({
       data: ['number 1', 'number 2'],
       has_more: true,
-      next_cursor: toCursor('numbers', [2]),
+      next_cursor: toCursor(listNamed('numbers'), [2]),
     })
     expect(last).toEqual({ data: ['number 5'], has_more: false, next_cursor: null })
   })

@@ -46,6 +46,7 @@ async function setup(
         return opened.transact(plan)
       },
     },
+    identity: 'test',
     clock: { now: () => new Date(0) },
     keys: createKeys([], ids),
     limits: { bytes: 1000, depth: 10 },

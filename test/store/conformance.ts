@@ -7,14 +7,15 @@ import type {
   SecretChange,
   TimerChange,
 } from '../../src/core/rows.ts'
-import type { EntryQuery, ResourceQuery, Store, TimerQuery, Writes } from '../../src/store/store.ts'
+import type { EntryQuery, ResourceQuery, TimerQuery } from '../../src/store/queries.ts'
+import type { Store, Writes } from '../../src/store/store.ts'
 import { caught } from '../support/errors.ts'
 
 /** Opens an empty store that is closed when the test is over. */
 export type OpenStore = () => Promise<Store>
 
 const NOTHING: Writes = {
-  ...{ created: [], changed: [], entries: [], timers: [], secrets: [], references: [] },
+  ...{ created: [], changed: [], noted: [], entries: [], timers: [], secrets: [], references: [] },
   outcomes: [],
 }
 
@@ -74,7 +75,7 @@ const EVERY_THING: ResourceQuery = {
 
 const EVERY_ENTRY: EntryQuery = {
   ...{ after: null, order: 'asc', limit: 100, tenant: 'default', resourceId: null },
-  ...{ types: null, internal: true, since: null, until: null },
+  ...{ types: null, internal: true, since: null, until: null, upTo: null },
 }
 
 /** More names than any index is worth reading for one by one. */

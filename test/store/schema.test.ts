@@ -62,7 +62,9 @@ describe('a fresh database', () => {
       .all() as { name: string; strict: number }[]
     const loose = tables.filter(({ strict }) => strict === 0).map(({ name }) => name)
     expect(loose.toSorted()).toEqual(['pawl_migrations', 'pawl_migrations_lock'])
-    expect(database.prepare('select * from pawl_log').all()).toEqual([{ id: 1, head: 0 }])
+    expect(database.prepare('select * from pawl_log').all()).toEqual([
+      { id: 1, head: 0, pruned: 0, identity: expect.stringMatching(/^[0-9a-f]{16}$/) },
+    ])
   })
 
   test('knows its migrations, in order', async () => {

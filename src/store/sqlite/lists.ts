@@ -2,9 +2,9 @@
 
 import type { Database, Statement } from 'better-sqlite3'
 import { type Compilable, type SelectQueryBuilder, sql } from 'kysely'
-import type { ResourceRow, SealedEntry, TimerRow } from '../../core/rows.ts'
+import type { EntryQuery, Range, ResourceQuery, TimerQuery } from '../queries.ts'
 import type { Tables } from '../schema.ts'
-import type { EntryQuery, Placed, Range, ResourceQuery, TimerQuery } from '../store.ts'
+import type { Reads } from '../store.ts'
 import {
   entryColumns,
   resourceColumns,
@@ -13,14 +13,11 @@ import {
   toResourceRow,
   toTimerRow,
 } from './columns.ts'
+import type { Immediate } from './deferred.ts'
 import { queries } from './statement.ts'
 
 /** Runs queries whose shape depends on their filters. */
-export interface Lister {
-  resources(query: ResourceQuery): Placed<ResourceRow>[]
-  entries(query: EntryQuery): SealedEntry[]
-  timers(query: TimerQuery): TimerRow[]
-}
+export type Lister = Immediate<Pick<Reads, 'listResources' | 'listEntries' | 'listTimers'>>
 
 // Filters come in a few dozen shapes at most; the bound is against shapes made on purpose.
 const KEPT_STATEMENTS = 200
@@ -37,10 +34,10 @@ export function createLister(database: Database): Lister {
   }
   return {
     // A machine can have no status but the one that lists leave out.
-    resources: (query) =>
+    listResources: (query) =>
       query.statuses?.length === 0 ? [] : all(resourcesQuery(query)).map(toResourceRow),
-    entries: (query) => all(entriesQuery(query)).map(toEntryRow),
-    timers: (query) => all(timersQuery(query)).map(toTimerRow),
+    listEntries: (query) => all(entriesQuery(query)).map(toEntryRow),
+    listTimers: (query) => all(timersQuery(query)).map(toTimerRow),
   }
 }
 
@@ -177,6 +174,7 @@ function entriesPart(query: EntryQuery, index: EntryIndex) {
   if (index.type !== undefined) part = part.where('type', '=', index.type)
   if (index.internal !== undefined) part = part.where('internal', '=', index.internal)
   if (query.after !== null) part = part.where('seq', ahead(query), query.after)
+  if (query.upTo !== null) part = part.where('seq', '<=', query.upTo)
   // A plus keeps SQLite from choosing an index that would have to be sorted.
   if (query.tenant !== null && index.tenant === undefined)
     part = part.where(plus('tenant'), '=', query.tenant)

@@ -1,31 +1,35 @@
 /** How does SQLite find single rows, and the timers that are due? @module */
 
 import type { Database } from 'better-sqlite3'
-import type { Store } from '../store.ts'
+import type { LogRow, Reads } from '../store.ts'
 import { resourceById } from './answers.ts'
 import { entryColumns, timerColumns, toEntryRow, toResourceRow, toTimerRow } from './columns.ts'
+import type { Immediate } from './deferred.ts'
 import { prepare, queries } from './statement.ts'
 
-/** Runs a piece of work once the database is free for it. */
-export type WhenFree = <T>(work: () => T) => Promise<T>
+type Lookups = Pick<
+  Reads,
+  'findResource' | 'findEntry' | 'entriesAt' | 'placeAt' | 'log' | 'dueTimers' | 'nextTimerAt'
+>
 
 /** Prepares the lookups. */
-export function createLookups(
-  database: Database,
-  reading: WhenFree,
-): Pick<Store, 'findResource' | 'findEntry' | 'entriesAt' | 'dueTimers' | 'nextTimerAt'> {
-  const resource = resourceById(database)
-  const [entry, entryAt] = [entryById(database), entryByPlace(database)]
+export function createLookups(database: Database): Immediate<Lookups> {
+  const [resource, entry] = [resourceById(database), entryById(database)]
+  const [entryAt, place, log] = [entryByPlace(database), placeByTime(database), logRow(database)]
   const [due, next] = [timersUntil(database), nextTimer(database)]
   return {
-    findResource: (id) => reading(() => optional(resource.get({ id }), toResourceRow)),
-    findEntry: (id) => reading(() => optional(entry.get({ id }), toEntryRow)),
-    entriesAt: (places) =>
-      reading(() => places.flatMap((seq) => entryAt.all({ seq }).map(toEntryRow))),
-    dueTimers: (time, limit) => reading(() => due.all({ time, limit }).map(toTimerRow)),
-    nextTimerAt: () => reading(() => next.get({})?.next_at),
+    findResource: (id) => optional(resource.get({ id }), toResourceRow),
+    findEntry: (id) => optional(entry.get({ id }), toEntryRow),
+    entriesAt: (places) => places.flatMap((seq) => entryAt.all({ seq }).map(toEntryRow)),
+    placeAt: (time) => place.get({ time })?.seq ?? undefined,
+    log: () => log.get({}) ?? NO_LOG,
+    dueTimers: (time, limit) => due.all({ time, limit }).map(toTimerRow),
+    nextTimerAt: () => next.get({})?.next_at,
   }
 }
+
+// Somebody has deleted the row: nothing that claims to be in the log can be.
+const NO_LOG: LogRow = { head: 0, pruned: 0, identity: '' }
 
 function optional<T, U>(value: T | undefined, convert: (value: T) => U): U | undefined {
   return value === undefined ? undefined : convert(value)
@@ -40,6 +44,21 @@ function entryById(database: Database) {
 function entryByPlace(database: Database) {
   return prepare(database, (slot) =>
     queries.selectFrom('pawl_events').select(entryColumns).where('seq', '=', slot('seq')),
+  )
+}
+
+function placeByTime(database: Database) {
+  return prepare(database, (slot) =>
+    queries
+      .selectFrom('pawl_events')
+      .select(({ fn }) => fn.min<number | null>('seq').as('seq'))
+      .where('created_at', '>=', slot('time')),
+  )
+}
+
+function logRow(database: Database) {
+  return prepare(database, () =>
+    queries.selectFrom('pawl_log').select(['head', 'pruned', 'identity']).where('id', '=', 1),
   )
 }
 

@@ -1,18 +1,21 @@
 /** How does SQLite keep what the engine writes? @module */
 
 import type { Database } from 'better-sqlite3'
-import type { Plan } from '../../core/questions.ts'
-import { closed } from '../../errors.ts'
-import type { Store, Writes } from '../store.ts'
-import { type Answerer, createAnswerer } from './answers.ts'
+import type { Consumers } from '../consumers.ts'
+import type { Reads, Store, Upkeep } from '../store.ts'
+import { backup } from './backup.ts'
+import { type Bracket, createBrackets, createPlanner, within } from './brackets.ts'
 import { untilFree } from './busy.ts'
-import { indeterminate, storageError } from './failures.ts'
+import { createConnection } from './connection.ts'
+import { createConsumers } from './consumers.ts'
+import { deferred, type Immediate, type When } from './deferred.ts'
 import { createLister } from './lists.ts'
-import { createLookups, type WhenFree } from './lookups.ts'
+import { createLookups } from './lookups.ts'
 import { type Durability, migrate, openDatabase, requireSynchronous } from './open.ts'
+import { createResealing, createSecretLists } from './secrets.ts'
+import { createTransaction } from './transaction.ts'
 import { createTurns } from './turns.ts'
-import { createUpkeep } from './upkeep.ts'
-import { createWriter, type Writer } from './writes.ts'
+import { createChecks, createUpkeep } from './upkeep.ts'
 
 /** How to open an SQLite store. */
 export interface SqliteOptions {
@@ -38,106 +41,70 @@ export async function openSqliteStore(options: SqliteOptions): Promise<Store> {
   }
 }
 
+// How long a transaction that is open may go on once the store is being closed, in milliseconds.
+const GRACE_MS = 2000
+
 function createStore(database: Database, { database: given, busyTimeout }: SqliteOptions): Store {
-  const transaction = createTransaction(database)
+  const connection = createConnection(database, busyTimeout)
+  const { view, whole, part } = createBrackets(database)
+  const planner = createPlanner(database)
+  const reads = createReads(database)
+  const writes = createWrites(database)
   const turn = createTurns()
-  let isClosed = false
-  const whenFree =
-    (operation: string): WhenFree =>
-    (work) =>
-      untilFree(operation, busyTimeout, () => {
-        if (isClosed || !database.open) throw closed()
-        return mapped(operation, work)
-      })
-  const [read, write] = [whenFree('read'), whenFree('write')]
-  const reading: WhenFree = async (work) => {
+  const reading: When = async (work) => {
+    connection.requireOutside()
     await turn()
-    return read(work)
+    return connection.pass('read', work)
   }
-  const lister = createLister(database)
-  return {
-    transact: (plan) => write(() => transaction.write(plan)),
-    read: (plan) => reading(() => transaction.read(plan)),
-    listResources: (query) => reading(() => lister.resources(query)),
-    listEntries: (query) => reading(() => lister.entries(query)),
-    listTimers: (query) => reading(() => lister.timers(query)),
-    ...createLookups(database, reading),
-    ...createUpkeep(database, reading, write),
+  const writing: When = async (work) => {
+    connection.requireOutside()
+    return connection.pass('write', () => within(whole, work))
+  }
+  const inTransaction = (run: When): Store => ({
+    ...deferred<Reads>(reads, run),
+    ...deferred<Upkeep & Consumers>(writes, (work) => run(() => within(part, work))),
+    read: (plan) => run(() => planner.read(NOTHING, plan)),
+    transact: (plan) => run(() => planner.write(part, plan)),
+    ...outer,
+    requireOutside: () => {},
+  })
+  const outer = {
+    transaction: () => createTransaction(connection, whole, inTransaction),
+    requireOutside: connection.requireOutside,
+    othersCommits: () => reading(() => Number(database.pragma('data_version', { simple: true }))),
+    backup: (path: string) => {
+      connection.requireOutside()
+      return backup(database, path)
+    },
     close: async () => {
-      isClosed = true
+      await connection.close(GRACE_MS)
+      if (database.open && database.inTransaction) whole.undo()
       // A database that the application opened stays open; closing one twice does nothing.
       if (typeof given === 'string') database.close()
     },
   }
-}
-
-function mapped<T>(operation: string, run: () => T): T {
-  try {
-    return run()
-  } catch (error) {
-    throw storageError(operation, error)
-  }
-}
-
-function createTransaction(database: Database) {
-  const answer = createAnswerer(database)
-  const write = createWriter(database)
-  const begin = database.prepare('begin immediate')
-  const beginReading = database.prepare('begin')
-  const commit = database.prepare('commit')
-  const rollback = (): void => {
-    if (database.inTransaction) database.exec('rollback')
-  }
-  const commitOrDoubt = (): void => {
-    try {
-      commit.run()
-    } catch (cause) {
-      rollback()
-      throw indeterminate(cause)
-    }
-  }
   return {
-    read: <T>(plan: () => Plan<T>): T => {
-      beginReading.run()
-      try {
-        return driven(plan(), answer)
-      } finally {
-        rollback()
-      }
-    },
-    write: <T>(plan: () => Plan<{ readonly writes: Writes | null; readonly result: T }>): T => {
-      begin.run()
-      const { writes, result } = planned(plan, { answer, write, rollback })
-      if (writes === null) rollback()
-      else commitOrDoubt()
-      return result
-    },
+    ...deferred<Reads>(reads, reading),
+    ...deferred<Upkeep & Consumers>(writes, writing),
+    read: (plan) => reading(() => planner.read(view, plan)),
+    // Not refused within a transaction: here the writer comes with the calls of many.
+    transact: (plan) => connection.pass('write', () => planner.write(whole, plan)),
+    ...outer,
   }
 }
 
-interface Transaction {
-  readonly answer: Answerer
-  readonly write: Writer
-  readonly rollback: () => void
-}
+// Within a transaction, what is read is consistent as it is.
+const NOTHING: Bracket = { open: () => {}, keep: () => {}, undo: () => {} }
 
-function planned<T extends { readonly writes: Writes | null }>(
-  plan: () => Plan<T>,
-  transaction: Transaction,
-): T {
-  try {
-    const outcome = driven(plan(), transaction.answer)
-    if (outcome.writes !== null) transaction.write(outcome.writes)
-    return outcome
-  } catch (error) {
-    transaction.rollback()
-    throw error
+function createReads(database: Database): Immediate<Reads> {
+  return {
+    ...createLookups(database),
+    ...createLister(database),
+    ...createChecks(database),
+    ...createSecretLists(database),
   }
 }
 
-/** Runs a plan to its end, answering what it asks. */
-function driven<T>(plan: Plan<T>, answer: Answerer): T {
-  let step = plan.next()
-  while (!step.done) step = plan.next(answer(step.value))
-  return step.value
+function createWrites(database: Database): Immediate<Upkeep & Consumers> {
+  return { ...createUpkeep(database), ...createConsumers(database), ...createResealing(database) }
 }

@@ -1,28 +1,30 @@
 /** How does SQLite keep its house: failed timers, forgotten outcomes, checked machines? @module */
 
 import type { Database } from 'better-sqlite3'
-import type { Store } from '../store.ts'
-import type { WhenFree } from './lookups.ts'
+import type { Reads, Upkeep } from '../store.ts'
+import type { Immediate } from './deferred.ts'
 import { prepare, queries } from './statement.ts'
+
+/** Prepares what is looked up for the upkeep. */
+export function createChecks(
+  database: Database,
+): Immediate<Pick<Reads, 'checkedMachine' | 'countStates'>> {
+  const [checked, states] = [checkedMachine(database), counting(database)]
+  return {
+    checkedMachine: (type) => checked.get({ type })?.machine,
+    countStates: (type) => states.all({ type }),
+  }
+}
 
 /** Prepares the upkeep. */
 export function createUpkeep(
   database: Database,
-  reading: WhenFree,
-  writing: WhenFree,
-): Pick<
-  Store,
-  'postponeTimer' | 'forgetOutcomes' | 'checkedMachine' | 'countStates' | 'markChecked'
-> {
-  const [postpone, forget] = [postponing(database), forgetting(database)]
-  const [checked, states, mark] = [checkedMachine(database), counting(database), marking(database)]
+): Immediate<Pick<Upkeep, 'postponeTimer' | 'forgetOutcomes' | 'markChecked'>> {
+  const [postpone, forget, mark] = [postponing(database), forgetting(database), marking(database)]
   return {
-    postponeTimer: (position, nextAt, error) =>
-      writing(() => void postpone.run({ position, nextAt, error })),
-    forgetOutcomes: (before, limit) => writing(() => forget.run({ before, limit })),
-    checkedMachine: (type) => reading(() => checked.get({ type })?.machine),
-    countStates: (type) => reading(() => states.all({ type })),
-    markChecked: (type, machine) => writing(() => void mark.run({ type, machine })),
+    postponeTimer: (position, nextAt, error) => void postpone.run({ position, nextAt, error }),
+    forgetOutcomes: (before, limit) => forget.run({ before, limit }),
+    markChecked: (type, machine) => void mark.run({ type, machine }),
   }
 }
 
@@ -67,9 +69,9 @@ function counting(database: Database) {
   return prepare(database, (slot) =>
     queries
       .selectFrom('pawl_resources')
-      .select(({ fn }) => ['value', 'memory', fn.countAll<number>().as('count')])
+      .select(({ fn }) => ['value', 'memory', 'machine', fn.countAll<number>().as('count')])
       .where('type', '=', slot('type'))
-      .groupBy(['value', 'memory']),
+      .groupBy(['value', 'memory', 'machine']),
   )
 }
 

@@ -1,9 +1,10 @@
 /** How does SQLite write what a transaction comes to? @module */
 
 import type { Database } from 'better-sqlite3'
-import type { ResourceRow, SecretChange, TimerChange } from '../../core/rows.ts'
+import type { ResourceRow, SecretChange } from '../../core/rows.ts'
 import type { Writes } from '../store.ts'
 import { prepare, queries } from './statement.ts'
+import { timerWriter } from './timer-writes.ts'
 
 /** Writes everything, in an order that satisfies the foreign keys. */
 export type Writer = (writes: Writes) => void
@@ -12,6 +13,7 @@ export type Writer = (writes: Writes) => void
 export function createWriter(database: Database): Writer {
   const insertResource = insertingResource(database)
   const updateResource = updatingResource(database)
+  const noteResource = notingResource(database)
   const insertEntry = insertingEntry(database)
   const moveHead = movingHead(database)
   const writeTimer = timerWriter(database)
@@ -19,13 +21,14 @@ export function createWriter(database: Database): Writer {
   const writeReference = referenceWriter(database)
   const endReferences = endingReferences(database)
   const insertOutcome = insertingOutcome(database)
-  const writeResources = ({ created, changed }: Writes): void => {
+  const writeResources = ({ created, changed, noted }: Writes): void => {
     for (const row of created) insertResource.run(bound(row))
     for (const row of changed) {
       if (updateResource.run(bound(row)) !== 1)
         throw new Error(`${row.id} is not at a version before ${row.version}`)
       if (row.final) endReferences.run({ id: row.id })
     }
+    for (const row of noted) noteResource.run({ ...row })
   }
   const writeEntries = ({ entries }: Writes): void => {
     for (const entry of entries) insertEntry.run({ ...entry, internal: Number(entry.internal) })
@@ -90,6 +93,15 @@ function updatingResource(database: Database) {
   )
 }
 
+function notingResource(database: Database) {
+  return prepare(database, (slot) =>
+    queries
+      .updateTable('pawl_resources')
+      .set({ head: slot('head') })
+      .where('id', '=', slot('id')),
+  )
+}
+
 function insertingEntry(database: Database) {
   return prepare(database, (slot) =>
     queries.insertInto('pawl_events').values({
@@ -117,58 +129,6 @@ function insertingEntry(database: Database) {
 
 function movingHead(database: Database) {
   return prepare(database, (slot) => queries.updateTable('pawl_log').set({ head: slot('head') }))
-}
-
-function timerWriter(database: Database): (change: TimerChange) => void {
-  const orphan = prepare(database, (slot) =>
-    queries
-      .updateTable('pawl_timers')
-      .set({ name: null })
-      .where('resource_id', '=', slot('resourceId'))
-      .where('name', '=', slot('name')),
-  )
-  const insert = prepare(database, (slot) =>
-    queries.insertInto('pawl_timers').values({
-      resource_id: slot('resourceId'),
-      tenant: slot('tenant'),
-      name: slot('name'),
-      event: slot('event'),
-      due_at: slot('dueAt'),
-      next_at: slot('dueAt'),
-    }),
-  )
-  const cancel = prepare(database, (slot) =>
-    queries
-      .deleteFrom('pawl_timers')
-      .where('resource_id', '=', slot('resourceId'))
-      .where('name', '=', slot('name')),
-  )
-  const clear = prepare(database, (slot) =>
-    queries.deleteFrom('pawl_timers').where('resource_id', '=', slot('resourceId')),
-  )
-  const remove = prepare(database, (slot) =>
-    queries.deleteFrom('pawl_timers').where('position', '=', slot('position')),
-  )
-  return (change) => {
-    switch (change.change) {
-      case 'set': {
-        const { resourceId, name } = change.timer
-        // As in XState, an id that is used again names the new timer; the old one goes on without.
-        if (name !== null) orphan.run({ resourceId, name })
-        insert.run({ ...change.timer })
-        return
-      }
-      case 'cancel':
-        cancel.run(change)
-        return
-      case 'clear':
-        clear.run(change)
-        return
-      case 'fired':
-        remove.run(change)
-        return
-    }
-  }
 }
 
 function secretWriter(database: Database): (change: SecretChange) => void {

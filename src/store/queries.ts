@@ -1,0 +1,63 @@
+/** What can be listed, and how does a list go on? @module */
+
+/** A place in an order, and the direction to read on from there. */
+export interface Range {
+  /** Read on after this place; null from the beginning of the direction. */
+  readonly after: number | null
+  readonly order: 'asc' | 'desc'
+  readonly limit: number
+}
+
+/** Which resources to list. */
+export interface ResourceQuery extends Range {
+  /** Null for all. */
+  readonly tenant: string | null
+  readonly type: string
+  /** Null for any but `deleted`. */
+  readonly statuses: readonly string[] | null
+  /** Ids by reference field. */
+  readonly references: Readonly<Record<string, string>>
+  /** Milliseconds since 1970, exclusive; null for no bound. */
+  readonly createdAfter: number | null
+  readonly createdBefore: number | null
+}
+
+/** Which entries of the log to list. */
+export interface EntryQuery extends Range {
+  /** Null for all. */
+  readonly tenant: string | null
+  readonly resourceId: string | null
+  /** Null for all. */
+  readonly types: readonly string[] | null
+  readonly internal: boolean
+  /** Milliseconds since 1970, inclusive; null for no bound. */
+  readonly since: number | null
+  /** Milliseconds since 1970, exclusive; null for no bound. */
+  readonly until: number | null
+  /** The last place to look at; null for no bound. */
+  readonly upTo: number | null
+}
+
+/** Which timers to list, those due first first. */
+export interface TimerQuery {
+  /** Read on after this timer. */
+  readonly after: { readonly dueAt: number; readonly position: number } | null
+  readonly limit: number
+  /** Null for all. */
+  readonly tenant: string | null
+  readonly resourceId: string | null
+}
+
+/** A row with its place in the order in which it is listed. */
+export type Placed<Row> = Row & { readonly position: number }
+
+/** How many resources of a type are in a state. */
+export interface StateCount {
+  /** XState's state value as JSON text. */
+  readonly value: string
+  /** What XState remembers besides. */
+  readonly memory: string | null
+  /** Version and structure of the machine that wrote the rows. */
+  readonly machine: string
+  readonly count: number
+}

@@ -1,0 +1,62 @@
+/** How is a database copied while it is in use? @module */
+
+import { randomBytes } from 'node:crypto'
+import { access, open, rename, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { Database } from 'better-sqlite3'
+import { invalidInput } from '../../errors.ts'
+import { storageError } from './failures.ts'
+
+// About 2 MB: some milliseconds, after which the event loop turns.
+const PAGES_AT_ONCE = 512
+
+// SQLite starts over whenever another process has written. After this many pages, counted in times
+// the size of the database, the rest is copied in one go.
+const PATIENCE = 2
+
+/**
+ * Copies a database to a file that does not exist yet. The file appears when the copy is complete and on
+ * disk; what this connection commits meanwhile is in it.
+ */
+export async function backup(database: Database, path: string): Promise<void> {
+  await requireNew(path)
+  const partial = `${path}.${randomBytes(4).toString('hex')}.partial`
+  try {
+    await copyPages(database, partial)
+    await rename(partial, path)
+    await syncFolder(dirname(path))
+  } catch (error) {
+    await rm(partial, { force: true })
+    throw storageError('backup', error)
+  }
+}
+
+async function requireNew(path: string): Promise<void> {
+  const exists = await access(path).then(
+    () => true,
+    () => false,
+  )
+  if (!exists) return
+  const message = `${JSON.stringify(path)} exists already; give a new path`
+  throw invalidInput('the path of the backup', [{ path: [], code: 'exists', message }])
+}
+
+async function copyPages(database: Database, path: string): Promise<void> {
+  let copied = 0
+  await database.backup(path, {
+    progress: ({ totalPages }) => {
+      copied += PAGES_AT_ONCE
+      return copied > totalPages * PATIENCE ? Math.max(totalPages, 1) : PAGES_AT_ONCE
+    },
+  })
+}
+
+/** Makes the name of a new file as durable as the file. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder)
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
