@@ -2,40 +2,114 @@
 
 import type { Context } from './context.ts'
 import type { Kind } from './core/kind.ts'
-import { closed } from './errors.ts'
+import { closed, type Issue, refuseIssues } from './errors.ts'
 import type {
   Definitions,
-  EventsHandle,
+  Following,
+  Handler,
   Lifecycle,
+  LogHandle,
   ResourceHandle,
+  Resources,
   Scope,
   TimersHandle,
+  Transaction,
 } from './handles.ts'
 import { getEvent, listEvents, type Reader } from './log/events.ts'
 import { historyOf } from './log/history.ts'
 import { acceptsOf, findResource, getResource, listResources } from './log/resources.ts'
 import { listTimers } from './log/timers.ts'
-import { createResource, explainCommand, sendCommand, trySendCommand } from './runtime/commands.ts'
+import { backUp } from './runtime/backup.ts'
+import {
+  createResource,
+  explainCommand,
+  revealSecrets,
+  sendCommand,
+  trySendCommand,
+} from './runtime/commands.ts'
+import { consume } from './runtime/consume.ts'
+import type { EventHandler } from './runtime/consumer.ts'
+import { listConsumers, listParked, removeConsumer, retryParked } from './runtime/consumers.ts'
+import { migrate } from './runtime/migrate.ts'
+import { idIssues } from './runtime/options.ts'
+import { rotateKeys } from './runtime/rotate.ts'
+import { stopAll } from './runtime/running.ts'
+import { subscribe } from './runtime/subscribe.ts'
 import { createTimerLoop, tick } from './runtime/timers.ts'
+import { inTransaction, type OpenTransaction, requireFunction } from './runtime/transaction.ts'
 
 /** Binds everything that belongs to one tenant. */
 export function toScope(context: Context, reader: Reader): Scope<Definitions> {
+  const resources = toResources(context, reader)
+  const events: LogHandle<never> = resources.events as never
+  const following: Following<Definitions> = {
+    events: { ...events, subscribe: (options) => subscribe(context, reader, options) as never },
+    transaction: async (work) => {
+      requireFunction('the work of the transaction', work)
+      return inTransaction(context, (transaction) => work(toTransaction(reader, transaction)))
+    },
+    consume: (name, options, handler) =>
+      consume(context, reader, name, options, bound(reader, handler)),
+    consumers: {
+      list: () => listConsumers(context, reader),
+      parked: (name) => listParked(context, reader, name),
+      retry: (name, eventId) => retryParked(context, reader, name, eventId),
+      remove: (name) => removeConsumer(context, reader, name),
+    },
+  }
+  return { ...resources, ...following } as unknown as Scope<Definitions>
+}
+
+/** Binds what can be done with resources, within a transaction or not. */
+function toResources(context: Context, reader: Reader): Resources<Definitions> {
   const properties = [...context.registry.byProperty]
   const handles = properties.map(([property, kind]) => [
     property,
     toResourceHandle(context, reader, kind),
   ])
-  const events: EventsHandle<never> = {
+  const events: LogHandle<never> = {
     list: (filter) => listEvents(context, reader, filter) as never,
     get: (id) => getEvent(context, reader, id) as never,
   }
   const timers: TimersHandle = { list: (filter) => listTimers(context, reader, filter) }
-  const scope: Readonly<Record<string, unknown>> = {
-    ...Object.fromEntries(handles),
-    events,
-    timers,
+  const resources = { ...Object.fromEntries(handles), events, timers }
+  return resources as unknown as Resources<Definitions>
+}
+
+/** Binds what can be done within a transaction. */
+function toTransaction(
+  reader: Reader,
+  { context, db }: Pick<OpenTransaction, 'context' | 'db'>,
+): Transaction<Definitions> {
+  const inner = {
+    ...toResources(context, reader),
+    db,
+    tenant: (id: string) => toResources(context, toTenant(reader, id)),
   }
-  return scope as Scope<Definitions>
+  return inner as unknown as Transaction<Definitions>
+}
+
+/** A consumer's handler, with the engine of its transaction bound. */
+function bound(reader: Reader, handler: Handler<Definitions>): EventHandler {
+  requireFunction('the handler of the consumer', handler)
+  return (event, { attempt, signal, ...inner }) => {
+    const tx = toTransaction(reader, inner)
+    return handler(event as never, { tx, attempt, signal })
+  }
+}
+
+/** The reader of a tenant's own handle. Throws `invalid_input` for what is no tenant, or not for this handle. */
+export function toTenant(from: Reader, id: string): Reader {
+  refuseIssues('the tenant', from.root && id !== '*' ? idIssues('tenant', id) : [tenantIssue(id)])
+  return { tenant: id, root: false }
+}
+
+function tenantIssue(id: string): Issue {
+  const message =
+    id === '*'
+      ? '"*" stands for all tenants in lists of the root handle only'
+      : 'can only be chosen on the root handle'
+  return { path: ['tenant'], code: 'invalid_tenant', message }
 }
 
 /** Binds the verbs to a kind; their types come from its definition. */
@@ -51,6 +125,7 @@ function toResourceHandle(context: Context, reader: Reader, kind: Kind) {
     accepts: (id) => acceptsOf(context, tenant, kind, id),
     explain: (id, command) => explainCommand(context, tenant, kind, id, command),
     history: (id, options) => historyOf(context, tenant, kind, id, options),
+    reveal: (id, options) => revealSecrets(context, tenant, kind, id, options),
   } as ResourceHandle<never, never>
 }
 
@@ -59,7 +134,9 @@ export function toLifecycle(context: Context): Lifecycle {
   const timers = createTimerLoop(context)
   let isClosed = false
   const close = async (): Promise<void> => {
+    context.store.requireOutside()
     isClosed = true
+    await stopAll(context)
     await timers.stop()
     await context.writer.close()
     await context.store.close()
@@ -71,6 +148,9 @@ export function toLifecycle(context: Context): Lifecycle {
     },
     stop: () => timers.stop(),
     tick: () => tick(context),
+    migrate: (options) => migrate(context, options),
+    rotateKeys: () => rotateKeys(context),
+    backup: (path) => backUp(context, path),
     close,
     [Symbol.asyncDispose]: close,
   }

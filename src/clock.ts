@@ -6,8 +6,32 @@ export interface Clock {
   now(): Date
 }
 
+/** A clock that can also be waited for. */
+export interface AlarmClock extends Clock {
+  /** Calls back at a time (milliseconds since 1970), at once when it is past; gives a function that calls it off. */
+  alarm(time: number, ring: () => void): () => void
+}
+
+// `setTimeout` takes 2³¹ − 1 ms; far below, a clock that was set anew is noticed in time.
+const LONGEST_TIMEOUT_MS = 60_000
+
 /** The clock of the machine. */
-export const systemClock: Clock = { now: () => new Date() }
+export const systemClock: AlarmClock = {
+  now: () => new Date(),
+  alarm: (time, ring) => {
+    let timeout: NodeJS.Timeout
+    const wait = (): void => {
+      const rest = time - Date.now()
+      timeout = setTimeout(rest > LONGEST_TIMEOUT_MS ? wait : ring, clamp(rest))
+    }
+    wait()
+    return () => clearTimeout(timeout)
+  },
+}
+
+function clamp(milliseconds: number): number {
+  return Math.min(Math.max(0, milliseconds), LONGEST_TIMEOUT_MS)
+}
 
 // Writing a time takes half a microsecond, and a command writes the same few times again and again.
 const REMEMBERED_TIMES = 4096

@@ -1,6 +1,6 @@
 /** What does every part of a running engine share? @module */
 
-import type { Clock } from './clock.ts'
+import type { AlarmClock } from './clock.ts'
 import type { JsonLimits } from './core/json.ts'
 import type { Plan } from './core/questions.ts'
 import type { Registry } from './core/registry.ts'
@@ -13,12 +13,16 @@ import type { Store } from './store/store.ts'
 export interface Commit {
   readonly entries: readonly SealedEntry[]
   readonly timers: readonly TimerChange[]
+  /** The user's own actions, which run after it. */
+  readonly actions: readonly (() => unknown)[]
 }
 
 /** Encrypts, and tells requests apart without keeping them. */
 export interface Keys extends Vault {
   /** Identifies a text under each key in turn; the first is the one to keep. */
   fingerprints(text: string): [string, ...string[]]
+  /** Whether a ciphertext was made with the key that encrypts now. */
+  isCurrent(envelope: Buffer): boolean
 }
 
 /** Who asks, and for whom. */
@@ -50,7 +54,7 @@ export interface Base {
   readonly store: Store
   /** Which database it is; cursors carry it. */
   readonly identity: string
-  readonly clock: Clock
+  readonly clock: AlarmClock
   readonly ids: Ids
   readonly keys: Keys
   readonly limits: JsonLimits
@@ -62,7 +66,26 @@ export interface Base {
   readonly batchMs: number
 }
 
+/** Notices what is added to the log, by this engine and by others. */
+export interface Arrivals {
+  /** How often something has been noticed: taken before the log is read, it tells whether that was all. */
+  count(): number
+  /** Calls back once something has been noticed since that count; gives a function that calls it off. */
+  next(since: number, ring: () => void): () => void
+  /** Has everybody look again. */
+  announce(): void
+}
+
+/** Something that goes on until it is stopped. */
+export interface Running {
+  /** Resolves when it has stopped. */
+  stop(): Promise<void>
+}
+
 /** The engine, as its verbs see it. */
 export interface Context extends Base {
   readonly writer: Writer
+  readonly arrivals: Arrivals
+  /** What has to stop before the engine can close. */
+  readonly running: Set<Running>
 }

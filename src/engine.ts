@@ -3,8 +3,8 @@
 import { createHash } from 'node:crypto'
 import type { Database } from 'better-sqlite3'
 import { type AgentPlatform, agentPlatform } from '../machines/index.ts'
-import { toLifecycle, toScope } from './bind.ts'
-import { type Clock, systemClock } from './clock.ts'
+import { toLifecycle, toScope, toTenant } from './bind.ts'
+import { type AlarmClock, systemClock } from './clock.ts'
 import type { Base, Context } from './context.ts'
 import type { JsonLimits } from './core/json.ts'
 import { createRegistry, type Registry } from './core/registry.ts'
@@ -12,8 +12,9 @@ import { type Duration, toMilliseconds } from './duration.ts'
 import { type Issue, refuseIssues } from './errors.ts'
 import type { Definitions, Engine } from './handles.ts'
 import { createIds } from './ids.ts'
+import { createArrivals } from './runtime/arrivals.ts'
 import { createKeys, type Key, parseKeys } from './runtime/keys.ts'
-import { idIssues, unknownKeys } from './runtime/options.ts'
+import { unknownKeys } from './runtime/options.ts'
 import { requireStoredStates } from './runtime/stored-states.ts'
 import { createWriter } from './runtime/writer.ts'
 import type { Durability } from './store/sqlite/open.ts'
@@ -40,7 +41,7 @@ export interface EngineOptions<D extends Definitions<D> = AgentPlatform> {
 
 /** Where time and randomness come from. */
 export interface Sources {
-  readonly clock: Clock
+  readonly clock: AlarmClock
   /** For reproducible ids. */
   readonly seed?: number | undefined
   /** How long a batch may take; without end, batches do not depend on the machine's speed. */
@@ -125,7 +126,8 @@ async function openContext(
     onError: harmless(onError),
     batchMs,
   }
-  return { ...base, writer: createWriter(base) }
+  const arrivals = createArrivals(base)
+  return { ...base, arrivals, writer: createWriter(base), running: new Set() }
 }
 
 /** A user's own error handler may fail as well; nobody is left to be told. */
@@ -190,15 +192,7 @@ function limitIssues(limits: Partial<JsonLimits>): Issue[] {
 const ROOT_TENANT = 'default'
 
 function toEngine(context: Context): Engine<Definitions> {
-  const tenant = (id: string) => {
-    refuseIssues('the tenant', id === '*' ? [wildcardIssue()] : idIssues('tenant', id))
-    return toScope(context, { tenant: id, root: false })
-  }
-  const scope = toScope(context, { tenant: ROOT_TENANT, root: true })
-  return { ...scope, ...toLifecycle(context), tenant } as Engine<Definitions>
-}
-
-function wildcardIssue(): Issue {
-  const message = '"*" stands for all tenants in lists of the root handle only'
-  return { path: ['tenant'], code: 'invalid_tenant', message }
+  const root = { tenant: ROOT_TENANT, root: true }
+  const tenant = (id: string) => toScope(context, toTenant(root, id))
+  return { ...toScope(context, root), ...toLifecycle(context), tenant } as Engine<Definitions>
 }

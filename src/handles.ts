@@ -1,5 +1,6 @@
 /** What can users of an engine do? Its public face, as types. @module */
 
+import type { Kysely } from 'kysely'
 import type { Event, EventOf } from './log/event.ts'
 import type { EventFilter } from './log/events.ts'
 import type { HistoryEntry } from './log/history.ts'
@@ -8,8 +9,14 @@ import type { ResourceFilter } from './log/resources.ts'
 import type { Timer, TimerFilter } from './log/timers.ts'
 import type { DefinedResource, ResourceOf, ResourceTypes, SummaryOf, TypesOf } from './resource.ts'
 import type { Attempt, Explanation } from './runtime/commands.ts'
-import type { CreateOptions, SendOptions } from './runtime/options.ts'
+import type { ConsumeOptions } from './runtime/consumer.ts'
+import type { Consumer, ParkedEvent } from './runtime/consumers.ts'
+import type { MigrateOptions, MigrationReport } from './runtime/migrate.ts'
+import type { CreateOptions, RevealOptions, SendOptions } from './runtime/options.ts'
 import type { Outcome } from './runtime/outcomes.ts'
+import type { Rotation } from './runtime/rotate.ts'
+import type { Subscription } from './runtime/subscribe.ts'
+import type { AnyTables } from './store/store.ts'
 
 /** Definitions, by the property of the engine that each gets. */
 export type Definitions<D = Readonly<Record<string, DefinedResource>>> = {
@@ -59,6 +66,12 @@ export interface ResourceHandle<T extends ResourceTypes, AnyEvent> {
   explain(id: string, command: T['command']): Promise<Explanation>
   /** Lists what a resource has been through, internal entries included, oldest first. */
   history(id: string, options?: PageOptions): PagePromise<HistoryEntry<Event<string, SummaryOf<T>>>>
+  /**
+   * Reads the secrets of a resource, decrypted, by name; leaves an internal entry in its log.
+   *
+   * Throws `decryption_failed` when no key fits or a ciphertext has been altered.
+   */
+  reveal(id: string, options?: RevealOptions): Promise<Readonly<Record<string, unknown>>>
 }
 
 /** What `create` takes: the input may be left out where nothing in it is required. */
@@ -67,12 +80,26 @@ export type CreateArguments<T extends ResourceTypes> =
     ? [input?: T['input'], options?: CreateOptions]
     : [input: T['input'], options?: CreateOptions]
 
-/** The log of all resources. */
-export interface EventsHandle<AnyEvent extends { readonly type: string }> {
+/** The log of all resources, as it is. */
+export interface LogHandle<AnyEvent extends { readonly type: string }> {
   /** Lists events, newest first by default. */
   list(filter?: EventFilter<AnyEvent['type']>): PagePromise<AnyEvent>
   /** Reads one event, or one internal entry. Throws `not_found`. */
   get(id: string): Promise<AnyEvent>
+}
+
+/** The log of all resources, as it is and as it grows. */
+export interface EventsHandle<AnyEvent extends { readonly type: string }>
+  extends LogHandle<AnyEvent> {
+  /**
+   * Follows the log: history, then what comes, each event once, in order. Commits of other processes
+   * are seen within 50 ms.
+   *
+   * Holds one page in memory, however slow the loop is. Ends with its signal and with the engine;
+   * the first step throws `invalid_input` for a filter or a place that cannot be, `not_found` for a
+   * resource that does not exist.
+   */
+  subscribe(options?: Subscription<AnyEvent['type']>): AsyncIterableIterator<AnyEvent>
 }
 
 /** The timers of all resources. */
@@ -81,12 +108,73 @@ export interface TimersHandle {
   list(filter?: TimerFilter): PagePromise<Timer>
 }
 
-/** What belongs to one tenant: for a scoped handle, nothing of others exists. */
-export type Scope<D extends Definitions<D>> = {
+/** What can be done with resources, within a transaction or not. */
+export type Resources<D extends Definitions<D>> = {
   readonly [Property in keyof D]: ResourceHandle<TypesOf<D[Property]>, EventsOf<D>>
 } & {
-  readonly events: EventsHandle<EventsOf<D>>
+  readonly events: LogHandle<EventsOf<D>>
   readonly timers: TimersHandle
+}
+
+/** The engine within a transaction: what is written through it happens with the rest, or not at all. */
+export type Transaction<D extends Definitions<D>> = Resources<D> & {
+  /** The application's own tables; `db.withTables<Tables>()` types them. */
+  readonly db: Kysely<AnyTables>
+  /** The same transaction for another tenant, on the root handle. */
+  tenant(id: string): Resources<D>
+}
+
+/** What a consumer's handler gets besides the event. */
+export interface Handled<D extends Definitions<D>> {
+  /** The transaction that stores the position; it begins with its first use. */
+  readonly tx: Transaction<D>
+  /** 1 the first time that the event is tried. */
+  readonly attempt: number
+  /** Aborted when the consumer stops or the time is up. */
+  readonly signal: AbortSignal
+}
+
+/** Does something about an event; what it throws makes the event be tried again. */
+export type Handler<D extends Definitions<D>> = (event: EventsOf<D>, handled: Handled<D>) => unknown
+
+/** Where consumers are, and what they have put aside. */
+export interface ConsumersHandle {
+  /** Lists the consumers by name. */
+  list(): Promise<readonly Consumer[]>
+  /** Lists the events that a consumer has given up on, oldest first. */
+  parked(name: string): Promise<readonly ParkedEvent[]>
+  /** Has a consumer try a parked event once more, before the events that come next. Throws `not_found`. */
+  retry(name: string, eventId: string): Promise<void>
+  /** Forgets a consumer and what it has put aside. Throws `not_found`, and `already_exists` while it runs. */
+  remove(name: string): Promise<void>
+}
+
+/** What belongs to one tenant: for a scoped handle, nothing of others exists. */
+export type Scope<D extends Definitions<D>> = Resources<D> & Following<D>
+
+/** What goes beyond one call: to follow the log, and to share a transaction. */
+export interface Following<D extends Definitions<D>> {
+  readonly events: EventsHandle<EventsOf<D>>
+  readonly consumers: ConsumersHandle
+  /**
+   * Runs work in one transaction: its commands and its own rows are kept together or, when it
+   * throws, not at all. Everybody else waits meanwhile, so await nothing slow in it.
+   *
+   * Throws what the work throws; `transaction_misuse` where the engine is used instead of `tx`.
+   */
+  transaction<T>(work: (tx: Transaction<D>) => Promise<T>): Promise<T>
+  /**
+   * Gives a handler every event, in order, at least once; resolves when it has been stopped. What
+   * the handler writes through `tx` is stored together with the position: exactly once.
+   *
+   * While another runner has the name, it stands by. Rejects with `invalid_input` for options that
+   * cannot be.
+   */
+  consume(
+    name: string,
+    options: ConsumeOptions<EventsOf<D>['type']>,
+    handler: Handler<D>,
+  ): Promise<void>
 }
 
 /** An engine. The handle itself is that of the tenant `default`. */
@@ -104,6 +192,25 @@ export interface Lifecycle {
   stop(): Promise<void>
   /** Fires the timers that are due now, for those who call it from a schedule of their own. */
   tick(): Promise<{ readonly fired: number }>
+  /**
+   * Takes all resources of all tenants to the versions of their machines, through the definitions'
+   * `migrate`, while the engine is in use; tells how many, and which failed and why.
+   *
+   * A resource that a command or a timer reaches first is migrated then. It can be run again at any
+   * time: what has been done is not done twice.
+   */
+  migrate(options?: MigrateOptions): Promise<MigrationReport>
+  /**
+   * Encrypts anew, while the engine is in use, every secret that was not encrypted with the first key.
+   *
+   * Throws `decryption_failed` for a secret that no key opens, after all others have been done.
+   */
+  rotateKeys(): Promise<Rotation>
+  /**
+   * Copies the database, while the engine is in use, to a file that does not exist yet; the file appears
+   * when the copy is complete and on disk.
+   */
+  backup(path: string): Promise<void>
   /** Ends the engine: waits for what has been sent, then refuses everything with `closed`. */
   close(): Promise<void>
   /** The same as `close`, for `await using`. */

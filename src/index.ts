@@ -1,6 +1,14 @@
 /** The public names of pawl. @module */
 
-export type { Check, Checked, Companion, Reference, Schema, Secret } from './core/definition.ts'
+export type {
+  Check,
+  Checked,
+  Companion,
+  Migration,
+  Reference,
+  Schema,
+  Secret,
+} from './core/definition.ts'
 export type { Duration } from './duration.ts'
 // Open an engine
 export { createEngine, type EngineOptions } from './engine.ts'
@@ -16,20 +24,28 @@ export {
   type RefusalReason,
 } from './errors.ts'
 export type {
+  ConsumersHandle,
   Definitions,
   Engine,
   EventsHandle,
   EventsOf,
+  Following,
+  Handled,
+  Handler,
   Lifecycle,
+  LogHandle,
   ResourceHandle,
+  Resources,
   Scope,
   TimersHandle,
+  Transaction,
 } from './handles.ts'
 // Read back
 export type { Cause, Event, EventOf } from './log/event.ts'
-export type { EventFilter } from './log/events.ts'
+export type { EventFilter, EventPattern, EventSelection } from './log/events.ts'
 export type { HistoryEntry } from './log/history.ts'
 export type { Page, PageOptions, PagePromise } from './log/page.ts'
+export type { From } from './log/place.ts'
 export type { ResourceFilter } from './log/resources.ts'
 export type { Timer, TimerFilter } from './log/timers.ts'
 // Describe resources
@@ -44,5 +60,20 @@ export {
 } from './resource.ts'
 // Create and send
 export type { Attempt, Explanation } from './runtime/commands.ts'
-export type { Actor, CreateOptions, SendOptions } from './runtime/options.ts'
+// Follow and consume
+export type { ConsumeOptions } from './runtime/consumer.ts'
+export type { Consumer, ParkedEvent } from './runtime/consumers.ts'
+// Keep secrets
+export { generateKey } from './runtime/keys.ts'
+// Change machines
+export type {
+  MigrateOptions,
+  MigrationFailure,
+  MigrationReport,
+  MigrationStep,
+} from './runtime/migrate.ts'
+export type { Actor, CreateOptions, RevealOptions, SendOptions } from './runtime/options.ts'
 export type { Outcome } from './runtime/outcomes.ts'
+export type { Rotation } from './runtime/rotate.ts'
+export type { Subscription } from './runtime/subscribe.ts'
+export type { AnyTables } from './store/store.ts'

@@ -1,7 +1,7 @@
 /** How is an engine tested? `pawl/testing`: the engine itself, on a clock that the test moves. @module */
 
 import type { AgentPlatform } from '../machines/index.ts'
-import type { Clock } from './clock.ts'
+import { type AlarmClock, type Clock, systemClock } from './clock.ts'
 import type { Context } from './context.ts'
 import { type Duration, toMilliseconds } from './duration.ts'
 import { type EngineOptions, openEngine } from './engine.ts'
@@ -44,15 +44,15 @@ export async function createTestEngine<const D extends Definitions<D> = AgentPla
   seed,
   ...options
 }: TestEngineOptions<D> = {}): Promise<Engine<D> & { readonly clock: TestClock }> {
-  const hands = { time: toTime(now) }
-  const clock: Clock = { now: () => new Date(hands.time) }
+  const hands: Hands = { time: toTime(now), alarms: new Set() }
+  const clock = { now: () => new Date(hands.time), alarm: alarmOf(hands) }
   const { engine, context } = await openEngine<D>(
     { database: ':memory:', encryptionKeys: [TEST_KEY], ...options },
     { clock, seed, batchMs: Number.POSITIVE_INFINITY },
   )
   const advance = (duration: Duration): Promise<void> =>
     advanceTo(context, hands, hands.time + toMilliseconds(duration))
-  return { ...engine, clock: { ...clock, advance } }
+  return { ...engine, clock: { now: clock.now, advance } }
 }
 
 // Known to everybody: 32 bytes for secrets that are none.
@@ -65,12 +65,50 @@ function toTime(now: Date | string | number): number {
   throw invalidInput('the option now', [{ path: ['now'], code: 'invalid_time', message }])
 }
 
-async function advanceTo(context: Context, hands: { time: number }, target: number): Promise<void> {
+interface Alarm {
+  readonly time: number
+  readonly ring: () => void
+}
+
+interface Hands {
+  time: number
+  readonly alarms: Set<Alarm>
+}
+
+/**
+ * Alarms ring when the clock is moved past them and, so that a test which does not move it goes on
+ * as well, after as long a time on the machine's own clock.
+ */
+function alarmOf(hands: Hands): AlarmClock['alarm'] {
+  return (time, ring) => {
+    let callOff = () => {}
+    const once = (): void => {
+      callOff()
+      ring()
+    }
+    const alarm = { time, ring: once }
+    const wait = systemClock.now().getTime() + time - hands.time
+    const callOffReal = systemClock.alarm(wait, once)
+    callOff = () => {
+      hands.alarms.delete(alarm)
+      callOffReal()
+    }
+    hands.alarms.add(alarm)
+    return callOff
+  }
+}
+
+function moveTo(hands: Hands, time: number): void {
+  hands.time = Math.max(hands.time, time)
+  for (const alarm of [...hands.alarms]) if (alarm.time <= hands.time) alarm.ring()
+}
+
+async function advanceTo(context: Context, hands: Hands, target: number): Promise<void> {
   for (;;) {
     const next = await context.store.nextTimerAt()
     if (next === undefined || next > target) break
-    hands.time = Math.max(hands.time, next)
+    moveTo(hands, next)
     await fireDue(context)
   }
-  hands.time = target
+  moveTo(hands, target)
 }

@@ -3,16 +3,20 @@
 import type { Change } from './change.ts'
 import type { Emitted } from './decide.ts'
 import type { JsonObject } from './definition.ts'
+import type { Kind } from './kind.ts'
 import type { Entry, ResourceRow } from './rows.ts'
 import type { Run } from './run.ts'
 import { summaryOf } from './state.ts'
 import { causeOf } from './structure.ts'
 
+/** What the log says of the call behind a change, and where it is written. */
+export type Writing = Pick<Run, 'layer' | 'actor' | 'correlationId' | 'causation'>
+
 /**
  * Adds a change to the log: what the machine emitted or, so that no change goes without a trace, one
  * internal entry. Gives the last of them.
  */
-export function writeEntries(run: Run, change: Change): Entry {
+export function writeEntries(run: Writing, change: Change): Entry {
   const [first, ...rest] = change.decision.emitted
   let entry = firstEntry(run, change, first)
   run.layer.entries.push(entry)
@@ -25,7 +29,7 @@ export function writeEntries(run: Run, change: Change): Entry {
   return entry
 }
 
-function firstEntry(run: Run, change: Change, emitted: Emitted | undefined): Entry {
+function firstEntry(run: Writing, change: Change, emitted: Emitted | undefined): Entry {
   const { kind, before, after, command } = change
   const cause = causeOf(kind.nodes, command.type)
   const shown = emitted ?? unspoken(change, cause)
@@ -40,13 +44,38 @@ function firstEntry(run: Run, change: Change, emitted: Emitted | undefined): Ent
     previousStatus: moved ? before.status : null,
     previousMs: moved ? after.updatedAt - before.statusSince : null,
     command: JSON.stringify(command),
-    change: JSON.stringify({ ...differenceOf(before, after), ...timersOf(change) }),
+    change: JSON.stringify({
+      ...differenceOf(before, after),
+      ...unshown(change),
+      ...timersOf(change),
+    }),
     cause,
     actor: run.actor,
     correlationId: run.correlationId,
     causation: run.causation,
     createdAt: after.updatedAt,
   }
+}
+
+/** Adds a note to the log: that something was done with a resource which did not change it. */
+export function writeNote(run: Run, kind: Kind, row: ResourceRow, cause: string): void {
+  run.layer.entries.push({
+    tenant: row.tenant,
+    type: `${kind.type}.${cause}`,
+    internal: true,
+    resourceId: row.id,
+    resourceVersion: row.version,
+    data: summaryOf(kind, row, row.status, JSON.parse(row.context)),
+    previousStatus: null,
+    previousMs: null,
+    command: null,
+    change: null,
+    cause,
+    actor: run.actor,
+    correlationId: run.correlationId,
+    causation: run.causation,
+    createdAt: Math.max(run.time, row.updatedAt),
+  })
 }
 
 /** What stands in the log for a change that the machine says nothing about. */
@@ -78,6 +107,10 @@ export interface Difference {
   /** The fields of the context that are new or have another value. */
   readonly set?: JsonObject
   readonly unset?: readonly string[]
+  /** The status that it led to, where its last entry shows another one. */
+  readonly status?: string
+  /** Whether the resource has ended with it; left out where that is as before. */
+  readonly final?: boolean
   /** The timer that sent the command. */
   readonly fired?: TimerMark
   /** The timers that were set and, by name alone, canceled, in this order. */
@@ -95,6 +128,15 @@ function differenceOf(before: ResourceRow | null, after: ResourceRow): Differenc
       memory: JSON.parse(after.memory ?? 'null'),
     }),
     ...contextDifference(before?.context ?? '{}', after.context),
+  }
+}
+
+/** Where a change led, as far as neither its last entry nor the state before says so. */
+function unshown({ before, after, decision }: Change): Difference {
+  const shown = decision.emitted.at(-1)?.status ?? after.status
+  return {
+    ...(shown !== after.status && { status: after.status }),
+    ...((before?.final ?? false) !== after.final && { final: after.final }),
   }
 }
 

@@ -4,12 +4,15 @@ import { isPawlError, machineInvalid, notFound, PawlError, type RefusalReason } 
 import { act } from './act.ts'
 import { type Creation, create } from './create.ts'
 import type { Command, ResourceView } from './definition.ts'
+import { writeNote } from './entries.ts'
 import type { Kind } from './kind.ts'
 import { refusal } from './legality.ts'
+import { upToDate } from './migrate.ts'
 import { findRow, type OutcomeDraft } from './overlay.ts'
 import { loadOutcome, loadRow, loadTimer, type Plan } from './questions.ts'
 import type { Entry, OutcomeRow, ResourceRow } from './rows.ts'
 import { kindOf, type Run, type SecretPlace } from './run.ts'
+import { storedSecrets } from './secrets.ts'
 import { viewOf } from './state.ts'
 
 /** What identifies a request, so that it takes effect once. */
@@ -58,24 +61,45 @@ export function* planCreate(run: Run, request: CreateRequest): Plan<Planned> {
 /** Plans a command from outside. Throws like `planCreate`. */
 export function* planSend(run: Run, request: SendRequest): Plan<Planned> {
   const { kind, command, expectedVersion } = request
-  const row = yield* loadOwn(run, kind, request.id)
+  const stored = yield* loadOwn(run, kind, request.id)
   const replayed = yield* remembered(run, request.idempotency)
   if (replayed !== undefined) return { replayed }
+  const isCurrent = stored.machine === kind.fingerprint
+  const row = isCurrent ? stored : yield* upToDate(run, kind, stored)
   if (command.type.startsWith('xstate.') || kind.internal.has(command.type)) {
     throw refusal(kind, row, command.type, 'reserved')
   }
-  if (expectedVersion !== null && expectedVersion !== row.version)
-    throw conflict(kind, row, expectedVersion)
+  // A migration on the way is not the caller's to know of.
+  if (expectedVersion !== null && expectedVersion !== stored.version)
+    throw conflict(kind, stored, expectedVersion)
   const secrets = yield* act(run, kind, row, command)
   return { fresh: conclude(run, kind, row.id, secrets, request.idempotency) }
+}
+
+/** Plans reading the secrets of a resource, which leaves a note in the log. Throws `decryption_failed`. */
+export function* planReveal(
+  run: Run,
+  kind: Kind,
+  id: string,
+): Plan<Readonly<Record<string, unknown>>> {
+  const row = yield* loadOwn(run, kind, id)
+  const secrets = [...(yield* storedSecrets(run, id))].map(([name, envelope]) => [
+    name,
+    run.vault.open({ type: kind.type, id, name }, envelope),
+  ])
+  writeNote(run, kind, row, 'reveal')
+  return Object.fromEntries(secrets)
 }
 
 /** Plans a timer that is due; false when it is gone. */
 export function* planTimer(run: Run, position: number): Plan<boolean> {
   const timer = yield* loadTimer(run.layer, position)
   if (timer === undefined) return false
+  const stored = yield* loadRow(run.layer, timer.resourceId)
+  const row = stored && (yield* upToDate(run, kindOf(run, stored.type), stored))
+  // A migration may have canceled it, or set another one in its place.
+  if (row !== stored && (yield* loadTimer(run.layer, position)) === undefined) return false
   run.layer.timers.push({ change: 'fired', position })
-  const row = yield* loadRow(run.layer, timer.resourceId)
   if (row === undefined || row.final) return true
   try {
     yield* act(run, kindOf(run, row.type), row, JSON.parse(timer.event), timer)
@@ -112,10 +136,23 @@ function* remembered(
   if (idempotency === null) return undefined
   const outcome = yield* loadOutcome(run.layer, run.tenant, idempotency.key)
   if (outcome === undefined || outcome.createdAt <= idempotency.since) return undefined
-  if (idempotency.fingerprints.includes(outcome.fingerprint)) return outcome
+  if (isSameRequest(idempotency, outcome)) return outcome
   const { key } = idempotency
   const message = `the idempotency key ${JSON.stringify(key)} was used for another request; use a new key`
   throw new PawlError('idempotency_mismatch', message, { key })
+}
+
+/**
+ * A fingerprint names the key that it was made with. One whose key is gone cannot be compared: whoever
+ * uses an idempotency key again most likely repeats the request.
+ */
+function isSameRequest(
+  { fingerprints }: Idempotency,
+  { fingerprint }: OutcomeDraft | OutcomeRow,
+): boolean {
+  const keyOf = (print: string) => print.split('.', 1)[0]
+  const comparable = fingerprints.filter((print) => keyOf(print) === keyOf(fingerprint))
+  return comparable.length === 0 || comparable.includes(fingerprint)
 }
 
 function conclude(

@@ -121,7 +121,7 @@ function setting(run: Run, kind: Kind, id: string, name: string, value: unknown)
 }
 
 /** The secrets of a resource as this layer sees them. */
-function* storedSecrets({ layer }: Run, id: string): Plan<Map<string, Buffer>> {
+export function* storedSecrets({ layer }: Run, id: string): Plan<Map<string, Buffer>> {
   const rows = yield* ask({ ask: 'secrets', resourceId: id })
   const secrets = new Map(rows.map(({ name, envelope }) => [name, envelope]))
   for (const change of decided(layer, 'secrets')) {

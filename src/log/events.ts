@@ -20,20 +20,29 @@ import {
   toCursor,
 } from './page.ts'
 
-/** Which events to list, newest first by default. */
-export interface EventFilter<Type extends string = string> extends PageOptions {
+/** Which events of the log. */
+export interface EventSelection<Type extends string = string> {
   /** One or many event types; `session.*` stands for all of a resource, `*` for all. */
   readonly type?: EventPattern<Type> | readonly EventPattern<Type>[]
   /** The id of a resource. */
   readonly resource?: string
   /** On the root handle: another tenant, or `*` for all. */
   readonly tenant?: string
+  /** Whether to include internal entries. @defaultValue false */
+  readonly internal?: boolean
+}
+
+/** The names of the options above. */
+export const SELECTION = ['type', 'resource', 'tenant', 'internal'] as const
+
+/** Which events to list, newest first by default. */
+export interface EventFilter<Type extends string = string>
+  extends EventSelection<Type>,
+    PageOptions {
   /** From this moment on. */
   readonly since?: Moment
   /** Before this moment. */
   readonly until?: Moment
-  /** Whether to list internal entries too. @defaultValue false */
-  readonly internal?: boolean
 }
 
 /** An event type, or a pattern for several. */
@@ -41,7 +50,7 @@ export type EventPattern<Type extends string> = Type | '*' | `${ObjectOf<Type>}.
 
 type ObjectOf<Type extends string> = Type extends `${infer Name}.${string}` ? Name : never
 
-const FILTERS = [...PAGE_OPTIONS, 'type', 'resource', 'tenant', 'since', 'until', 'internal']
+const FILTERS = [...PAGE_OPTIONS, ...SELECTION, 'since', 'until']
 
 /** Whose log is read. */
 export interface Reader {
@@ -97,7 +106,8 @@ function eventList({ identity }: Context): List {
   return { identity, name: 'events' }
 }
 
-async function isVisible(
+/** Whether a resource exists for those who may see this tenant; all for null. */
+export async function isVisible(
   { store }: Context,
   resourceId: string,
   tenant: string | null,
@@ -108,25 +118,42 @@ async function isVisible(
 
 function toQuery(context: Context, reader: Reader, filter: EventFilter): Omit<EntryQuery, 'after'> {
   const issues: Issue[] = [...unknownKeys(filter, FILTERS), ...pageIssues(filter)]
-  if (filter.resource !== undefined) issues.push(...idIssues('resource', filter.resource))
-  const { internal = false } = filter
-  if (typeof internal !== 'boolean') {
-    issues.push({ path: ['internal'], code: 'invalid_type', message: 'has to be true or false' })
-  }
   const query = {
-    tenant: tenantOf(reader.tenant, reader.root, filter.tenant, issues),
-    types: typesOf(context, filter, internal, issues),
+    ...toFilter(context, reader, filter, issues),
     since: momentOf('since', filter.since, issues),
     until: momentOf('until', filter.until, issues),
   }
   refuseIssues('the filter', issues)
-  const range = { order: filter.order ?? 'desc', limit: limitOf(filter) + 1 } as const
-  return { ...query, ...range, internal, resourceId: filter.resource ?? null, upTo: null }
+  const order = filter.order ?? 'desc'
+  return { ...query, order, limit: limitOf(filter) + 1, upTo: null }
+}
+
+/** A selection of entries, as the store takes it. */
+export type EntryFilter = Pick<EntryQuery, 'tenant' | 'resourceId' | 'types' | 'internal'>
+
+/** Turns a selection into a filter. Adds an issue for each part that can match nothing. */
+export function toFilter(
+  context: Context,
+  reader: Reader,
+  selection: EventSelection,
+  issues: Issue[],
+): EntryFilter {
+  const { resource, tenant, internal = false } = selection
+  if (resource !== undefined) issues.push(...idIssues('resource', resource))
+  if (typeof internal !== 'boolean') {
+    issues.push({ path: ['internal'], code: 'invalid_type', message: 'has to be true or false' })
+  }
+  return {
+    tenant: tenantOf(reader.tenant, reader.root, tenant, issues),
+    types: typesOf(context, selection, internal, issues),
+    internal,
+    resourceId: resource ?? null,
+  }
 }
 
 function typesOf(
   context: Context,
-  { type }: EventFilter,
+  { type }: EventSelection,
   internal: boolean,
   issues: Issue[],
 ): readonly string[] | null {

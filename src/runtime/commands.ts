@@ -1,16 +1,18 @@
-/** What do `create`, `send`, `trySend` and `explain` do? @module */
+/** What do `create`, `send`, `trySend`, `explain` and `reveal` do? @module */
 
 import type { Context } from '../context.ts'
 import type { Kind } from '../core/kind.ts'
 import { openLayer } from '../core/overlay.ts'
 import { parseCommand, parseInput } from '../core/payload.ts'
-import { planCreate, planSend } from '../core/plan.ts'
+import { planCreate, planReveal, planSend } from '../core/plan.ts'
 import { type Blocker, isPawlError, type PawlErrorOf, type RefusalReason } from '../errors.ts'
 import {
   type CreateOptions,
   checkCreateOptions,
   checkId,
+  checkRevealOptions,
   checkSendOptions,
+  type RevealOptions,
   type SendOptions,
   toCaller,
 } from './options.ts'
@@ -111,4 +113,18 @@ export async function explainCommand(
     const { reason, blockers } = error.details
     return { accepted: false, reason, message: error.message, blockers }
   }
+}
+
+/** Reads the secrets of a resource, decrypted, by name; leaves a note in its log. */
+export async function revealSecrets(
+  context: Context,
+  tenant: string,
+  kind: Kind,
+  id: string,
+  options: RevealOptions = {},
+): Promise<Readonly<Record<string, unknown>>> {
+  checkId(id)
+  checkRevealOptions(options)
+  const caller = toCaller(context, tenant, options)
+  return (await context.writer.submit(caller, (run) => planReveal(run, kind, id))).value
 }

@@ -1,6 +1,6 @@
 /** How are secrets encrypted, and requests told apart? @module */
 
-import { createCipheriv, createDecipheriv, createHash, createHmac } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHash, createHmac, randomBytes } from 'node:crypto'
 import type { Keys } from '../context.ts'
 import type { SecretPlace } from '../core/run.ts'
 import { invalidInput, PawlError } from '../errors.ts'
@@ -31,6 +31,11 @@ export function parseKeys(encryptionKeys: readonly string[]): readonly Key[] {
   return encryptionKeys.map(toKey)
 }
 
+/** Makes an encryption key for `createEngine`: 32 random bytes in base64. */
+export function generateKey(): string {
+  return randomBytes(KEY_BYTES).toString('base64')
+}
+
 /** Encrypts with the first of the keys, and decrypts with all. */
 export function createKeys(keys: readonly Key[], ids: Ids): Keys {
   return {
@@ -38,6 +43,7 @@ export function createKeys(keys: readonly Key[], ids: Ids): Keys {
     open: (place, envelope) => open(keys, place, envelope),
     generate: (prefix) => prefix + ids.bytes(GENERATED_BYTES).toString('base64'),
     fingerprints: (text) => fingerprints(keys, text),
+    isCurrent: (envelope) => keys[0]?.id.equals(keyIdOf(envelope)) ?? false,
   }
 }
 
@@ -46,7 +52,7 @@ function toKey(text: string, index: number): Key {
   const isBase64 = typeof text === 'string' && /^[\w+/-]+={0,2}$/.test(text)
   const secret = isBase64 ? Buffer.from(text, 'base64') : Buffer.alloc(0)
   if (secret.length !== KEY_BYTES) {
-    const message = `has to be ${KEY_BYTES} bytes in base64; make one with: openssl rand -base64 32`
+    const message = `has to be ${KEY_BYTES} bytes in base64; make one with generateKey()`
     throw invalidInput('the option encryptionKeys', [
       { path: ['encryptionKeys', index], code: 'invalid_key', message },
     ])
@@ -63,7 +69,7 @@ function seal([key]: readonly Key[], ids: Ids, place: SecretPlace, value: unknow
 }
 
 function open(keys: readonly Key[], place: SecretPlace, envelope: Buffer): unknown {
-  const id = envelope.subarray(1, 1 + KEY_ID_BYTES)
+  const id = keyIdOf(envelope)
   const key = keys.find((candidate) => candidate.id.equals(id))
   if (key === undefined || envelope[0] !== FORMAT || envelope.length < HEAD_BYTES)
     throw undecipherable(place)
@@ -77,6 +83,10 @@ function open(keys: readonly Key[], place: SecretPlace, envelope: Buffer): unkno
   } catch (cause) {
     throw undecipherable(place, cause)
   }
+}
+
+function keyIdOf(envelope: Buffer): Buffer {
+  return envelope.subarray(1, 1 + KEY_ID_BYTES)
 }
 
 /** Ties a ciphertext to its row: moved to another one, it does not decrypt. */
@@ -98,13 +108,14 @@ function undecipherable(
 }
 
 /**
- * Keyed hashes, so that nobody can try out secrets against what is stored. The plain one comes last: it
- * was stored if the engine had no key then.
+ * Keyed hashes, so that nobody can try out secrets against what is stored; each says which key it was made
+ * with. The plain one comes last: it was stored if the engine had no key then.
  */
 function fingerprints(keys: readonly Key[], text: string): [string, ...string[]] {
-  const plain = createHash('sha256').update(text).digest('base64url')
-  const [first, ...others] = keys.map(({ secret }) =>
-    createHmac('sha256', secret).update(text).digest('base64url'),
-  )
+  const plain = `plain.${createHash('sha256').update(text).digest('base64url')}`
+  const [first, ...others] = keys.map(({ id, secret }) => {
+    const hash = createHmac('sha256', secret).update(text).digest('base64url')
+    return `${id.toString('hex')}.${hash}`
+  })
   return first === undefined ? [plain] : [first, ...others, plain]
 }

@@ -24,6 +24,9 @@ export interface CreateOptions {
   readonly correlationId?: string
 }
 
+/** Options of `reveal`. */
+export type RevealOptions = Omit<CreateOptions, 'idempotencyKey'>
+
 /** Options of `send`. */
 export interface SendOptions extends CreateOptions {
   /** Refuses the command with `version_conflict` unless the resource is at this version. */
@@ -39,6 +42,12 @@ const CREATE_OPTIONS = ['idempotencyKey', 'actor', 'correlationId']
 /** Checks the options of `create`. Throws `invalid_input` with all issues. */
 export function checkCreateOptions(options: CreateOptions): void {
   refuseIssues('the options', [...unknownKeys(options, CREATE_OPTIONS), ...createIssues(options)])
+}
+
+/** Checks the options of `reveal`. Throws `invalid_input` with all issues. */
+export function checkRevealOptions(options: RevealOptions): void {
+  const known = CREATE_OPTIONS.filter((name) => name !== 'idempotencyKey')
+  refuseIssues('the options', [...unknownKeys(options, known), ...createIssues(options)])
 }
 
 /** Checks the options of `send`. Throws `invalid_input` with all issues. */

@@ -76,7 +76,7 @@ function sealEntry(
 }
 
 /** The hash of an entry: over its content and the hash of the resource's entry before it. */
-function hashOf(entry: Omit<SealedEntry, 'hash'>, before: Buffer | null): Buffer {
+export function hashOf(entry: Omit<SealedEntry, 'hash'>, before: Buffer | null): Buffer {
   const content = JSON.stringify([
     entry.seq,
     entry.id,

@@ -1,6 +1,6 @@
 /** How do calls that arrive together share one transaction? @module */
 
-import type { Base, Caller, Committed, Writer } from '../context.ts'
+import type { Base, Caller, Commit, Committed, Writer } from '../context.ts'
 import { absorb, type Layer, openLayer } from '../core/overlay.ts'
 import { ask, type Plan } from '../core/questions.ts'
 import type { Run } from '../core/run.ts'
@@ -28,8 +28,11 @@ interface Batch {
   readonly actions: Layer['actions']
 }
 
-/** Creates the writer of an engine. */
-export function createWriter(context: Base): Writer {
+/** Creates a writer. What it has committed it passes on to `publish`: to everybody who listens, by default. */
+export function createWriter(
+  context: Base,
+  publish: (commit: Commit) => void = (commit) => publishTo(context, commit),
+): Writer {
   const waiting: Call[] = []
   let flushing: Promise<void> | null = null
   let isClosed = false
@@ -37,7 +40,7 @@ export function createWriter(context: Base): Writer {
   const flush = async (): Promise<void> => {
     while (waiting.length > 0) {
       await nextTurn()
-      await commitSome(context, waiting)
+      await commitSome(context, waiting, publish)
     }
     flushing = null
   }
@@ -45,6 +48,7 @@ export function createWriter(context: Base): Writer {
     submit: (caller, plan) =>
       new Promise((resolve, reject) => {
         if (isClosed) return reject(closed())
+        context.store.requireOutside()
         waiting.push({ caller, plan, reject, resolve: resolve as Call['resolve'] })
         flushing ??= flush()
       }),
@@ -60,7 +64,11 @@ function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }
 
-async function commitSome(context: Base, waiting: Call[]): Promise<void> {
+async function commitSome(
+  context: Base,
+  waiting: Call[],
+  publish: (commit: Commit) => void,
+): Promise<void> {
   const attempt = { calls: 0 }
   const present = waiting.length
   let batch: Batch
@@ -69,12 +77,12 @@ async function commitSome(context: Base, waiting: Call[]): Promise<void> {
   } catch (error) {
     // Whoever has come while the database was busy has not waited long enough to be turned away.
     const failed = waiting.splice(0, attempt.calls || present)
-    if (failed.length > 1 && mayBeOneCalls(error)) await commitEachAlone(context, failed)
+    if (failed.length > 1 && mayBeOneCalls(error)) await commitEachAlone(context, failed, publish)
     else for (const { reject } of failed) reject(error)
     return
   }
   waiting.splice(0, batch.settled.length)
-  settle(context, batch)
+  settle(batch, publish)
 }
 
 /** Whether an error may come from what one of the calls would write, and not from the storage itself. */
@@ -82,8 +90,12 @@ function mayBeOneCalls(error: unknown): boolean {
   return !isPawlError(error) || error.code === 'storage_failed'
 }
 
-async function commitEachAlone(context: Base, calls: readonly Call[]): Promise<void> {
-  for (const call of calls) await commitSome(context, [call])
+async function commitEachAlone(
+  context: Base,
+  calls: readonly Call[],
+  publish: (commit: Commit) => void,
+): Promise<void> {
+  for (const call of calls) await commitSome(context, [call], publish)
 }
 
 function* planBatch(
@@ -137,19 +149,22 @@ export function toRun(context: Base, layer: Layer, caller: Caller): Run {
   }
 }
 
-function settle(context: Base, { settled, sealed, actions }: Batch): void {
+function settle({ settled, sealed, actions }: Batch, publish: (commit: Commit) => void): void {
   const entries = sealed?.entries ?? new Map()
   for (const outcome of settled) {
     if ('error' in outcome) outcome.call.reject(outcome.error)
     else outcome.call.resolve({ value: outcome.value, entries })
   }
-  if (sealed !== null) {
-    for (const listener of context.listeners) listener(sealed.writes)
-  }
-  for (const action of actions) runAction(context, action)
+  if (sealed === null && actions.length === 0) return
+  const { entries: written = [], timers = [] } = sealed?.writes ?? {}
+  publish({ entries: written, timers, actions })
 }
 
-/** Runs a user's action; nobody waits for it, so its failure goes to `onError`. */
-function runAction({ onError }: Base, action: () => unknown): void {
-  new Promise((resolve) => resolve(action())).catch(onError)
+/** Tells everybody who listens of a commit, and runs what was to be run after it. */
+export function publishTo({ listeners, onError }: Base, commit: Commit): void {
+  for (const listener of listeners) listener(commit)
+  for (const action of commit.actions) {
+    // Nobody waits for a user's action, so its failure goes to `onError`.
+    new Promise((resolve) => resolve(action())).catch(onError)
+  }
 }

@@ -51,6 +51,13 @@ export interface TimerQuery {
 /** A row with its place in the order in which it is listed. */
 export type Placed<Row> = Row & { readonly position: number }
 
+/** A stretch of the resources, and those in it that another machine wrote. */
+export interface RowsBehind {
+  readonly rows: readonly { readonly id: string; readonly tenant: string }[]
+  /** The position of the last resource that was looked at; null when there was none. */
+  readonly last: number | null
+}
+
 /** How many resources of a type are in a state. */
 export interface StateCount {
   /** XState's state value as JSON text. */

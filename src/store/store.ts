@@ -12,8 +12,16 @@ import type {
   TimerChange,
   TimerRow,
 } from '../core/rows.ts'
+import type { Audit, Pruning } from './audit.ts'
 import type { Consumers } from './consumers.ts'
-import type { EntryQuery, Placed, ResourceQuery, StateCount, TimerQuery } from './queries.ts'
+import type {
+  EntryQuery,
+  Placed,
+  ResourceQuery,
+  RowsBehind,
+  StateCount,
+  TimerQuery,
+} from './queries.ts'
 
 /** What one transaction writes, all or nothing. */
 export interface Writes {
@@ -65,6 +73,8 @@ export interface Reads {
   checkedMachine(type: string): Promise<string | undefined>
   /** The state values in which resources of a type are, and how many of them. */
   countStates(type: string): Promise<readonly StateCount[]>
+  /** Of the next `limit` resources of any type after a position, those of one type that another machine wrote. */
+  rowsBehind(type: string, machine: string, after: number, limit: number): Promise<RowsBehind>
   /** The secrets after one, in the order of their resources and names; the first without one. */
   secretsAfter(
     after: Pick<SecretRow, 'resourceId' | 'name'> | null,
@@ -95,7 +105,7 @@ export interface Upkeep {
 }
 
 /** A database with pawl's tables. */
-export interface Store extends Reads, Upkeep, Consumers {
+export interface Store extends Reads, Upkeep, Consumers, Audit, Pruning {
   /**
    * Runs a plan in one write transaction and writes what it comes to, all or nothing; resolves
    * after the commit. A plan that throws writes nothing.

@@ -384,7 +384,7 @@ describe('an idempotency key', () => {
     { go: { actions: assign({ n: ({ context }: { context: { n: number } }) => context.n + 1 }) } },
     { n: 0 },
   )
-  const idempotency = { key: 'k', fingerprints: ['f1'], since: 0 } as const
+  const idempotency = { key: 'k', fingerprints: ['key.1'], since: 0 } as const
   const setup = () => {
     const world = openWorld({ things: resource('thing', ['go'], counting) })
     return { world, id: world.create('thing').id }
@@ -415,7 +415,7 @@ describe('an idempotency key', () => {
     const { world, id } = setup()
     world.send(id, 'go', {}, { idempotency })
 
-    const rotated = { ...idempotency, fingerprints: ['f2', 'f1'] } as const
+    const rotated = { ...idempotency, fingerprints: ['other.2', 'key.1'] } as const
 
     expect(world.send(id, 'go', {}, { idempotency: rotated }).planned).toHaveProperty('replayed')
   })
@@ -423,7 +423,7 @@ describe('an idempotency key', () => {
   test('is refused for another request', async () => {
     const { world, id } = setup()
     world.send(id, 'go', {}, { idempotency })
-    const other = { ...idempotency, fingerprints: ['f3'] } as const
+    const other = { ...idempotency, fingerprints: ['key.3'] } as const
 
     const error = await failureOf(() => world.send(id, 'go', {}, { idempotency: other }))
 

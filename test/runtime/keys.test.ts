@@ -152,7 +152,7 @@ describe('a key', () => {
 
   test('that is refused says how to make one', () => {
     expect(() => parseKeys(['short'])).toThrowErrorMatchingInlineSnapshot(
-      `[PawlError: the option encryptionKeys is not valid: encryptionKeys.0: has to be 32 bytes in base64; make one with: openssl rand -base64 32]`,
+      `[PawlError: the option encryptionKeys is not valid: encryptionKeys.0: has to be 32 bytes in base64; make one with generateKey()]`,
     )
   })
 

@@ -47,7 +47,7 @@ async function setup(
       },
     },
     identity: 'test',
-    clock: { now: () => new Date(0) },
+    clock: { now: () => new Date(0), alarm: () => () => {} },
     keys: createKeys([], ids),
     limits: { bytes: 1000, depth: 10 },
     batchMs,

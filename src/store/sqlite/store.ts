@@ -1,9 +1,12 @@
 /** How does SQLite keep what the engine writes? @module */
 
 import type { Database } from 'better-sqlite3'
+import type { Audit, Pruning } from '../audit.ts'
 import type { Consumers } from '../consumers.ts'
 import type { Reads, Store, Upkeep } from '../store.ts'
+import { createAudit } from './audit.ts'
 import { backup } from './backup.ts'
+import { createMigrationLists } from './behind.ts'
 import { type Bracket, createBrackets, createPlanner, within } from './brackets.ts'
 import { untilFree } from './busy.ts'
 import { createConnection } from './connection.ts'
@@ -12,6 +15,7 @@ import { deferred, type Immediate, type When } from './deferred.ts'
 import { createLister } from './lists.ts'
 import { createLookups } from './lookups.ts'
 import { type Durability, migrate, openDatabase, requireSynchronous } from './open.ts'
+import { createPruning } from './pruning.ts'
 import { createResealing, createSecretLists } from './secrets.ts'
 import { createTransaction } from './transaction.ts'
 import { createTurns } from './turns.ts'
@@ -49,6 +53,7 @@ function createStore(database: Database, { database: given, busyTimeout }: Sqlit
   const { view, whole, part } = createBrackets(database)
   const planner = createPlanner(database)
   const reads = createReads(database)
+  const audit = createAudit(database)
   const writes = createWrites(database)
   const turn = createTurns()
   const reading: When = async (work) => {
@@ -62,7 +67,8 @@ function createStore(database: Database, { database: given, busyTimeout }: Sqlit
   }
   const inTransaction = (run: When): Store => ({
     ...deferred<Reads>(reads, run),
-    ...deferred<Upkeep & Consumers>(writes, (work) => run(() => within(part, work))),
+    ...deferred<Audit>(audit, run),
+    ...deferred<Written>(writes, (work) => run(() => within(part, work))),
     read: (plan) => run(() => planner.read(NOTHING, plan)),
     transact: (plan) => run(() => planner.write(part, plan)),
     ...outer,
@@ -85,7 +91,8 @@ function createStore(database: Database, { database: given, busyTimeout }: Sqlit
   }
   return {
     ...deferred<Reads>(reads, reading),
-    ...deferred<Upkeep & Consumers>(writes, writing),
+    ...deferred<Audit>(audit, (work) => reading(() => within(view, work))),
+    ...deferred<Written>(writes, writing),
     read: (plan) => reading(() => planner.read(view, plan)),
     // Not refused within a transaction: here the writer comes with the calls of many.
     transact: (plan) => connection.pass('write', () => planner.write(whole, plan)),
@@ -101,10 +108,18 @@ function createReads(database: Database): Immediate<Reads> {
     ...createLookups(database),
     ...createLister(database),
     ...createChecks(database),
+    ...createMigrationLists(database),
     ...createSecretLists(database),
   }
 }
 
-function createWrites(database: Database): Immediate<Upkeep & Consumers> {
-  return { ...createUpkeep(database), ...createConsumers(database), ...createResealing(database) }
+type Written = Upkeep & Consumers & Pruning
+
+function createWrites(database: Database): Immediate<Written> {
+  return {
+    ...createUpkeep(database),
+    ...createConsumers(database),
+    ...createPruning(database),
+    ...createResealing(database),
+  }
 }

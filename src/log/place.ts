@@ -1,0 +1,40 @@
+/** From which place on is the log to be read? @module */
+
+import type { Context } from '../context.ts'
+import { type Issue, invalidInput } from '../errors.ts'
+import { placeOf, type Reader } from './events.ts'
+
+/** Where to begin: the oldest entry there is, after all there are now, after an event or a page, or at a moment. */
+export type From = 'start' | 'now' | Date | (string & {})
+
+/** The place after which to begin. Throws `invalid_input` for what is no place in this log. */
+export async function placeFrom(context: Context, reader: Reader, from: From): Promise<number> {
+  const { head, pruned } = await context.store.log()
+  if (from === 'start') return pruned
+  if (from === 'now') return head
+  if (from instanceof Date) {
+    const place = await context.store.placeAt(from.getTime())
+    return place === undefined ? head : place - 1
+  }
+  const place = (await placeOf(context, reader, from)) ?? 0
+  if (place > head) {
+    throw badPlace('it is ahead of the log: has the database been restored from an older copy?')
+  }
+  if (place < pruned) throw badPlace('the log after it has been pruned')
+  return place
+}
+
+/** Says what is wrong with a beginning, as far as that can be said without looking at the log. */
+export function fromIssues(from: unknown): Issue[] {
+  const isDate = from instanceof Date && !Number.isNaN(from.getTime())
+  if (isDate || (typeof from === 'string' && from !== '')) return []
+  const message = `has to be 'start', 'now', a Date, an event's id or the next_cursor of a page`
+  return [{ path: ['from'], code: 'invalid_from', message }]
+}
+
+/** The error for a place from which the log cannot be read on. */
+export function badPlace(message: string): Error {
+  return invalidInput('the place to go on from', [
+    { path: ['from'], code: 'invalid_from', message },
+  ])
+}

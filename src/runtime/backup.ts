@@ -1,0 +1,11 @@
+/** How is the database copied while it is in use? `backup` @module */
+
+import type { Context } from '../context.ts'
+import { refuseIssues } from '../errors.ts'
+
+/** Copies the database to a file that does not exist yet. Throws `invalid_input` for a path that is none. */
+export async function backUp({ store }: Context, path: string): Promise<void> {
+  const issue = { path: [], code: 'invalid_type', message: 'has to be a path' }
+  refuseIssues('the path of the backup', typeof path === 'string' && path !== '' ? [] : [issue])
+  await store.backup(path)
+}

@@ -1,0 +1,153 @@
+/** How does a named consumer go through the log, once, with one runner at a time? `consume` @module */
+
+import type { Context } from '../context.ts'
+import type { SealedEntry } from '../core/rows.ts'
+import { isPawlError } from '../errors.ts'
+import type { Reader } from '../log/events.ts'
+import { placeFrom } from '../log/place.ts'
+import type { ConsumerRow } from '../store/consumers.ts'
+import {
+  type ConsumeOptions,
+  type EventHandler,
+  type Held,
+  LeaseLost,
+  leaseOf,
+  nowOf,
+  type Runner,
+  requireHeld,
+  toRunner,
+} from './consumer.ts'
+import { readOn } from './follow.ts'
+import { handle, handleParked } from './handling.ts'
+import { beginLife } from './running.ts'
+import { aborted, firstOf } from './wait.ts'
+
+/**
+ * Gives a handler every event, in order, at least once; resolves when it has been stopped.
+ *
+ * Its position is stored under its name: the next runner goes on from there. While another runner
+ * has the name, here or in another process, this one stands by and takes over when that one ends.
+ */
+export async function consume(
+  context: Context,
+  reader: Reader,
+  name: string,
+  options: ConsumeOptions,
+  handler: EventHandler,
+): Promise<void> {
+  const { from = 'start', ...runner } = toRunner(context, reader, name, options, handler)
+  const known = await context.store.findConsumer(runner.consumer)
+  const position = known?.position ?? (await placeFrom(context, reader, from))
+  const life = beginLife(context, options.signal)
+  try {
+    while (!life.signal.aborted) await takeTurn({ ...runner, life }, position)
+  } finally {
+    life.end()
+  }
+}
+
+// How long a consumer waits after the database has failed it, in milliseconds.
+const PAUSE_MS = 1000
+
+/** Runs the consumer as long as the lease holds, or waits for it. A database that fails may recover. */
+async function takeTurn(runner: Runner, position: number): Promise<void> {
+  const { context, life } = runner
+  try {
+    const row = await takeLease(runner, position)
+    if (row !== undefined) await withLease(runner, row)
+  } catch (error) {
+    if (error instanceof LeaseLost || (isPawlError(error, 'closed') && life.signal.aborted)) return
+    if (!isPawlError(error) || !mayPass(error.code)) throw error
+    context.onError(error)
+    const until = nowOf(context) + PAUSE_MS
+    await firstOf(aborted(life.signal), (ring) => context.clock.alarm(until, ring))
+  }
+}
+
+function mayPass(code: string): boolean {
+  return code === 'indeterminate' || code.startsWith('storage_')
+}
+
+/** Takes the lease, once nobody else has it; undefined when the consumer has to stop before. */
+async function takeLease(runner: Runner, position: number): Promise<ConsumerRow | undefined> {
+  const { context, consumer, lease, life } = runner
+  while (!life.signal.aborted) {
+    const seen = context.arrivals.count()
+    const known = await context.store.findConsumer(consumer)
+    const now = nowOf(context)
+    if (known === undefined || known.owner === null || known.leasedUntil <= now) {
+      const owner = context.ids.bytes(8).toString('hex')
+      const row = await context.store.takeConsumer(
+        { ...consumer, owner, position },
+        now,
+        now + lease,
+      )
+      if (row !== undefined) return row
+    }
+    const until = known?.leasedUntil ?? now
+    await firstOf(
+      aborted(life.signal),
+      (ring) => context.arrivals.next(seen, ring),
+      (ring) => context.clock.alarm(until, ring),
+    )
+  }
+  return undefined
+}
+
+async function withLease(runner: Runner, row: ConsumerRow): Promise<void> {
+  const { context } = runner
+  const held: Held = { ...row, until: row.leasedUntil, stored: row.position }
+  try {
+    await goOn(runner, held)
+  } finally {
+    // Given up at once, where that is possible; otherwise it runs out.
+    await context.store.releaseConsumer(leaseOf(held)).catch(() => {})
+    context.arrivals.announce()
+  }
+}
+
+async function goOn(runner: Runner, held: Held): Promise<void> {
+  const { context, filter, life } = runner
+  while (!life.signal.aborted) {
+    const seen = context.arrivals.count()
+    if (await handleParked(runner, held)) continue
+    const { entries, position, isEnd } = await readOn(context, filter, held.position)
+    await handleAll(runner, held, entries)
+    if (life.signal.aborted) return
+    held.position = position
+    await keepLease(runner, held)
+    if (isEnd && entries.length === 0) await waitForMore(runner, held, seen)
+  }
+}
+
+async function handleAll(
+  runner: Runner,
+  held: Held,
+  entries: readonly SealedEntry[],
+): Promise<void> {
+  for (const entry of entries) {
+    await handle(runner, held, entry)
+    if (runner.life.signal.aborted) return
+  }
+}
+
+// Events that do not concern a consumer move its position on in memory; this many later it is stored.
+const STORE_EVERY = 1000
+
+/** Stores the position and extends the lease, where one of the two is due. */
+async function keepLease({ context, lease }: Runner, held: Held): Promise<void> {
+  const now = nowOf(context)
+  if (held.until - now > (lease * 2) / 3 && held.position - held.stored < STORE_EVERY) return
+  held.until = now + lease
+  requireHeld(await context.store.advanceConsumer(leaseOf(held), held.position))
+  held.stored = held.position
+}
+
+function waitForMore({ context, life, lease }: Runner, held: Held, seen: number): Promise<void> {
+  const renewal = held.until - (lease * 2) / 3
+  return firstOf(
+    aborted(life.signal),
+    (ring) => context.arrivals.next(seen, ring),
+    (ring) => context.clock.alarm(renewal, ring),
+  )
+}

@@ -1,0 +1,194 @@
+/** How is one event handled: tried, tried again, and put aside in the end? @module */
+
+import type { SealedEntry } from '../core/rows.ts'
+import { toEvent } from '../log/event.ts'
+import type { Store } from '../store/store.ts'
+import { type Held, leaseOf, nowOf, type Runner, requireHeld } from './consumer.ts'
+import type { Life } from './running.ts'
+import { inTransaction, type OpenTransaction, openTransaction } from './transaction.ts'
+import { aborted, firstOf, type Source } from './wait.ts'
+
+// The pause after a failure doubles up to this, in milliseconds.
+const LONGEST_PAUSE_MS = 3_600_000
+
+/** Handles an event until it is done or parked, or the consumer has to stop. */
+export async function handle(runner: Runner, held: Held, entry: SealedEntry): Promise<void> {
+  const { life, tries } = runner
+  while (!life.signal.aborted) {
+    await untilDue(runner, held)
+    if (life.signal.aborted) return
+    const attempt = held.attempts + 1
+    const failure = await tryOnce(runner, held, { entry, attempt }, (store) =>
+      store.advanceConsumer(leaseOf(held), entry.seq),
+    )
+    if (failure === null) return moveOn(held, entry.seq)
+    // What fails while the consumer stops may have failed because of that.
+    if (life.signal.aborted) return
+    if (attempt >= tries) return park(runner, held, entry, { attempt, error: failure.error })
+    await noteFailure(runner, held, attempt, failure.error)
+  }
+}
+
+/** Tries a parked event once more, if that was asked for; tells whether there was one. */
+export async function handleParked(runner: Runner, held: Held): Promise<boolean> {
+  const { context, consumer, life } = runner
+  const parked = await context.store.nextRetry(consumer)
+  if (parked === undefined) return false
+  const [entry] = await context.store.entriesAt([parked.seq])
+  const attempt = parked.attempts + 1
+  const failure =
+    entry === undefined
+      ? { error: new Error('the event is no longer in the log') }
+      : await tryOnce(runner, held, { entry, attempt }, (store) =>
+          store.unparkEvent(leaseOf(held), parked.seq),
+        )
+  if (failure === null || life.signal.aborted) return true
+  context.onError(failure.error)
+  const error = textOf(failure.error)
+  const again = { ...parked, attempts: attempt, error, parkedAt: nowOf(context) }
+  requireHeld(await context.store.parkEvent(leaseOf(held), again))
+  return true
+}
+
+function moveOn(held: Held, position: number): void {
+  Object.assign(held, { position, stored: position, attempts: 0, nextAt: 0 })
+}
+
+/** Waits out the pause after a failure, keeping the lease. */
+async function untilDue({ context, lease, life }: Runner, held: Held): Promise<void> {
+  while (!life.signal.aborted && held.nextAt > nowOf(context)) {
+    const renewal = nowOf(context) + lease / 3
+    const until = Math.min(held.nextAt, renewal)
+    await firstOf(aborted(life.signal), (ring) => context.clock.alarm(until, ring))
+    held.until = nowOf(context) + lease
+    requireHeld(await context.store.extendLease(leaseOf(held)))
+    // A clock that stands still is not waited for twice.
+    if (until === held.nextAt) return
+  }
+}
+
+interface Attempt {
+  readonly entry: SealedEntry
+  readonly attempt: number
+}
+
+/** Tries an event once, and concludes it in the handler's transaction; gives what the handler threw. */
+async function tryOnce(
+  runner: Runner,
+  held: Held,
+  attempt: Attempt,
+  conclude: (store: Store) => Promise<boolean>,
+): Promise<{ readonly error: unknown } | null> {
+  const { context, lease } = runner
+  if (held.until - nowOf(context) < (lease * 2) / 3) {
+    held.until = nowOf(context) + lease
+    requireHeld(await context.store.extendLease(leaseOf(held)))
+  }
+  const transaction = openTransaction(context)
+  const failure = await callHandler(runner, held, attempt, transaction)
+  if (failure !== null) {
+    await transaction.rollback()
+    return failure
+  }
+  try {
+    held.until = nowOf(context) + lease
+    requireHeld(await conclude(transaction.context.store))
+    await transaction.commit()
+    return null
+  } catch (error) {
+    await transaction.rollback()
+    throw error
+  }
+}
+
+/** Calls the handler and waits for it, but not longer than it may take. */
+async function callHandler(
+  { context, handler, life, lease }: Runner,
+  { until }: Held,
+  { entry, attempt }: Attempt,
+  transaction: OpenTransaction,
+): Promise<{ readonly error: unknown } | null> {
+  const over = new AbortController()
+  const stopListening = aborted(life.signal)(() => over.abort())
+  const { db } = transaction
+  const handling = { context: transaction.context, db, attempt, signal: over.signal }
+  let settled: { readonly error: unknown } | null | undefined
+  const handled = transaction
+    .run(async () => void (await handler(toEvent(entry), handling)))
+    .then(
+      () => {
+        settled = null
+      },
+      (error: unknown) => {
+        settled = { error }
+      },
+    )
+  await firstOf(
+    (ring) => {
+      void handled.then(ring)
+      return () => {}
+    },
+    (ring) => context.clock.alarm(until, ring),
+    closing(life),
+  )
+  stopListening()
+  if (settled !== undefined) return settled
+  over.abort()
+  return { error: new Error(`the handler took longer than its lease of ${lease} ms`) }
+}
+
+// How long a handler may go on once the engine is closing, in milliseconds.
+const GRACE_MS = 2000
+
+/** Rings when the engine has been closing for a while. */
+function closing(life: Life): Source {
+  return (ring) => {
+    let timeout: NodeJS.Timeout | undefined
+    const stop = aborted(life.signal)(() => {
+      if (life.isClosing()) timeout = setTimeout(ring, GRACE_MS)
+    })
+    return () => {
+      stop()
+      clearTimeout(timeout)
+    }
+  }
+}
+
+async function noteFailure(
+  { context, backoff, lease }: Runner,
+  held: Held,
+  attempts: number,
+  cause: unknown,
+): Promise<void> {
+  context.onError(cause)
+  const now = nowOf(context)
+  const pause = Math.min(backoff * 2 ** (attempts - 1), LONGEST_PAUSE_MS)
+  Object.assign(held, { attempts, nextAt: now + pause, until: now + lease })
+  const failure = { attempts, error: textOf(cause), nextAt: held.nextAt }
+  requireHeld(await context.store.failConsumer(leaseOf(held), failure))
+}
+
+/** Puts an event aside, where it is listed with its error, and moves on. */
+async function park(
+  { context, lease }: Runner,
+  held: Held,
+  { seq, id }: SealedEntry,
+  { attempt, error }: { readonly attempt: number; readonly error: unknown },
+): Promise<void> {
+  context.onError(error)
+  const parkedAt = nowOf(context)
+  held.until = parkedAt + lease
+  const parked = { seq, eventId: id, error: textOf(error), attempts: attempt, parkedAt }
+  await inTransaction(context, async ({ context: { store } }) => {
+    requireHeld(await store.parkEvent(leaseOf(held), parked))
+    requireHeld(await store.advanceConsumer(leaseOf(held), seq))
+  })
+  moveOn(held, seq)
+}
+
+// As much of an error as is kept.
+const LONGEST_ERROR = 1000
+
+function textOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).slice(0, LONGEST_ERROR)
+}

@@ -1,0 +1,61 @@
+/** How do commands and the application's own rows share one transaction? @module */
+
+import type { Kysely } from 'kysely'
+import type { Commit, Context } from '../context.ts'
+import { refuseIssues } from '../errors.ts'
+import type { AnyTables } from '../store/store.ts'
+import { createWriter, publishTo } from './writer.ts'
+
+/** A transaction of the engine that lasts until it is ended. */
+export interface OpenTransaction {
+  /** The engine within it: what is sent through it is committed with the rest. */
+  readonly context: Context
+  /** The application's own tables within it. */
+  readonly db: Kysely<AnyTables>
+  /** Begins it now; otherwise it begins with its first use. */
+  begin(): Promise<void>
+  /** Runs work that belongs to it. */
+  run<T>(work: () => Promise<T>): Promise<T>
+  /** Keeps everything, then tells those who listen. */
+  commit(): Promise<void>
+  /** Undoes everything. */
+  rollback(): Promise<void>
+}
+
+/** Prepares a transaction. */
+export function openTransaction(context: Context): OpenTransaction {
+  const { store, db, begin, run, commit, rollback } = context.store.transaction()
+  const commits: Commit[] = []
+  const inner = { ...context, store }
+  const writer = createWriter(inner, (part) => void commits.push(part))
+  return {
+    ...{ context: { ...inner, writer }, db, begin, run, rollback },
+    commit: async () => {
+      await commit()
+      for (const part of commits) publishTo(context, part)
+    },
+  }
+}
+
+/** Runs work in a transaction: all of it is kept, or, when it throws, nothing. */
+export async function inTransaction<T>(
+  context: Context,
+  work: (transaction: OpenTransaction) => Promise<T>,
+): Promise<T> {
+  const transaction = openTransaction(context)
+  await transaction.begin()
+  try {
+    const result = await transaction.run(() => work(transaction))
+    await transaction.commit()
+    return result
+  } catch (error) {
+    await transaction.rollback()
+    throw error
+  }
+}
+
+/** Throws `invalid_input` for work that is no function. */
+export function requireFunction(name: string, value: unknown): void {
+  const issue = { path: [], code: 'invalid_type', message: 'has to be a function' }
+  refuseIssues(name, typeof value === 'function' ? [] : [issue])
+}

@@ -1,0 +1,103 @@
+/** How does SQLite shorten the log? @module */
+
+import type { Database } from 'better-sqlite3'
+import type { BaseRow, PruneView, Pruning } from '../audit.ts'
+import { baseReader } from './audit.ts'
+import { entryColumns, toEntryRow } from './columns.ts'
+import { audited, EVENTS } from './damage.ts'
+import type { Immediate } from './deferred.ts'
+import { prepare, queries } from './statement.ts'
+
+/** Prepares shortening the log. */
+export function createPruning(database: Database): Immediate<Pruning> {
+  const view = viewReader(database)
+  const write = baseWriter(database)
+  const [remove, move] = [removing(database), moving(database)]
+  return {
+    pruneLog: (outcomesSince, limit, plan) => {
+      const { through, bases } = plan(view(outcomesSince, limit))
+      if (through === null) return
+      for (const base of bases) write(base)
+      remove.run({ through })
+      move.run({ through })
+    },
+  }
+}
+
+function viewReader(database: Database): (outcomesSince: number, limit: number) => PruneView {
+  const [entries, baseOf] = [firstEntries(database), baseReader(database)]
+  const [consumer, parked] = [slowestConsumer(database), oldestParked(database)]
+  const outcome = oldestOutcome(database)
+  return (since, limit) => {
+    const waiting = [
+      ...consumer.all({}),
+      ...parked.all({}).map(({ name, seq }) => ({ name, place: seq - 1 })),
+    ]
+    return {
+      entries: entries
+        .all({ limit })
+        .map((columns) => audited(database, EVENTS, columns, toEntryRow)),
+      slowest: waiting.sort((one, other) => one.place - other.place)[0],
+      oldestOutcome: outcome.get({ since })?.created_at,
+      baseOf,
+    }
+  }
+}
+
+function firstEntries(database: Database) {
+  return prepare(database, (slot) =>
+    queries.selectFrom('pawl_events').select(entryColumns).orderBy('seq').limit(slot('limit')),
+  )
+}
+
+function slowestConsumer(database: Database) {
+  return prepare(database, () =>
+    queries
+      .selectFrom('pawl_consumers')
+      .select(['name', 'position as place'])
+      .orderBy('position')
+      .limit(1),
+  )
+}
+
+function oldestParked(database: Database) {
+  return prepare(database, () =>
+    queries.selectFrom('pawl_parked').select(['consumer as name', 'seq']).orderBy('seq').limit(1),
+  )
+}
+
+function oldestOutcome(database: Database) {
+  return prepare(database, (slot) =>
+    queries
+      .selectFrom('pawl_outcomes')
+      .select('created_at')
+      .where('created_at', '>', slot('since'))
+      .orderBy('created_at')
+      .limit(1),
+  )
+}
+
+function baseWriter(database: Database): (base: BaseRow) => void {
+  const statement = prepare(database, (slot) =>
+    queries.replaceInto('pawl_bases').values({
+      resource_id: slot('resourceId'),
+      seq: slot('seq'),
+      state: slot('state'),
+      hash: slot('hash'),
+      digest: slot('digest'),
+    }),
+  )
+  return (base) => void statement.run({ ...base })
+}
+
+function removing(database: Database) {
+  return prepare(database, (slot) =>
+    queries.deleteFrom('pawl_events').where('seq', '<=', slot('through')),
+  )
+}
+
+function moving(database: Database) {
+  return prepare(database, (slot) =>
+    queries.updateTable('pawl_log').set({ pruned: slot('through') }),
+  )
+}
