@@ -5,6 +5,7 @@ import type {
   Check,
   Command,
   Companion,
+  Migration,
   Reference,
   ResourceDefinition,
   Schema,
@@ -123,6 +124,7 @@ export function defineResource<
   readonly events?: readonly Event[]
   readonly status?: (state: { readonly value: unknown; readonly context: ContextOf<M> }) => Status
   readonly version?: number
+  readonly migrate?: Readonly<Record<number, Migration>>
 }): DefinedResource<{
   type: Type
   input: InputOf<Input>

@@ -1,12 +1,13 @@
 /** What does one command do to one resource, and to those that it tells? @module */
 
 import { isPawlError, machineInvalid } from '../errors.ts'
-import { referenceIn, writeChange } from './change.ts'
+import { nextRow, referenceIn, timeFor, writeChange } from './change.ts'
 import { type Decision, decide } from './decide.ts'
 import type { Command, JsonObject } from './definition.ts'
 import { UNLIMITED } from './json.ts'
 import type { Kind } from './kind.ts'
 import { machineRefusal, refusal } from './legality.ts'
+import { upToDate } from './migrate.ts'
 import { absorb } from './overlay.ts'
 import { parseCommand } from './payload.ts'
 import { hasTimer, loadReferrers, loadRow, type Plan } from './questions.ts'
@@ -41,29 +42,12 @@ export function* act(
   yield* requireContent(run, kind, row, type, { payload, context: row.context })
   const { changes: secrets, shown } = yield* keepSecrets(run, kind, row.id, type, carried)
   const changes = secrets.length > 0 || (yield* isChange(run, row, decision))
-  const after = changes ? next(run, kind, row, decision) : row
+  const after = changes ? nextRow(run, kind, row, decision.state) : row
   const entry = changes
     ? writeChange(run, { kind, before: row, after, decision, command: event, secrets, fired })
     : skipChange(run, decision)
   yield* tellAll(run, { kind, before: row, after, command: type, entry }, decision.tells)
   return shown
-}
-
-/** The time of a change: that of the call, but never before the resource's latest. */
-function timeFor({ time }: Run, { updatedAt }: ResourceRow): number {
-  return Math.max(time, updatedAt)
-}
-
-function next(run: Run, kind: Kind, row: ResourceRow, { state }: Decision): ResourceRow {
-  const updatedAt = timeFor(run, row)
-  return {
-    ...row,
-    ...state,
-    version: row.version + 1,
-    machine: kind.fingerprint,
-    updatedAt,
-    statusSince: state.status === row.status ? row.statusSince : updatedAt,
-  }
 }
 
 function* isChange(
@@ -116,13 +100,15 @@ function* targetIds({ layer }: Run, { after }: Teller, { to }: Tell): Plan<reado
 }
 
 function* tellOne(run: Run, teller: Teller, tell: Tell, id: string): Plan<void> {
-  const row = yield* loadRow(run.layer, id)
-  if (row === undefined || row.tenant !== run.tenant) return
-  const kind = kindOf(run, row.type)
+  const stored = yield* loadRow(run.layer, id)
+  if (stored === undefined || stored.tenant !== run.tenant) return
+  const kind = kindOf(run, stored.type)
   countTold(run, teller.kind)
   const command = toldCommand(teller, kind, tell)
   const inner = apart(run)
   try {
+    const isCurrent = stored.machine === kind.fingerprint
+    const row = isCurrent ? stored : yield* upToDate(inner, kind, stored)
     yield* act(inner, kind, row, command)
     absorb(inner.layer)
   } catch (error) {

@@ -1,11 +1,29 @@
 /** What does a decision write? @module */
 
-import type { Decision, TimerEffect } from './decide.ts'
+import type { Decision, MachineState, TimerEffect } from './decide.ts'
 import type { Command, JsonObject } from './definition.ts'
 import { writeEntries } from './entries.ts'
 import type { Kind } from './kind.ts'
 import type { Entry, ResourceRow, SecretChange, Timer, TimerChange } from './rows.ts'
 import type { Run } from './run.ts'
+
+/** The time of a change: that of the call, but never before the resource's latest. */
+export function timeFor({ time }: Run, { updatedAt }: ResourceRow): number {
+  return Math.max(time, updatedAt)
+}
+
+/** The row of a resource after a change. */
+export function nextRow(run: Run, kind: Kind, row: ResourceRow, state: MachineState): ResourceRow {
+  const updatedAt = timeFor(run, row)
+  return {
+    ...row,
+    ...state,
+    version: row.version + 1,
+    machine: kind.fingerprint,
+    updatedAt,
+    statusSince: state.status === row.status ? row.statusSince : updatedAt,
+  }
+}
 
 /** A decision about a resource, ready to be written. */
 export interface Change {

@@ -137,7 +137,8 @@ function stateOf(kind: Kind, { snapshot }: Step, stored: Stored | null): Machine
 // The engine gives every resource these; a context with one of its own would hide it.
 const COMMON_FIELDS = ['id', 'object', 'status', 'version', 'created_at', 'updated_at']
 
-function contextText(kind: Kind, context: JsonObject): string {
+/** A context as it is stored. Throws `machine_invalid` for one that cannot be. */
+export function contextText(kind: Kind, context: JsonObject): string {
   const [issue] = jsonIssues(context)
   if (issue !== undefined) {
     const where = issue.path.join('.')
@@ -220,8 +221,17 @@ function setTimer(kind: Kind, { params }: Effect, self: Self, effects: Effects):
       `it sets a timer with "${event.type}", whose ${issue.path.join('.')} ${issue.message}`,
     )
   }
-  const dueAt = Math.round(self.time + Math.max(0, delay))
-  if (!(dueAt <= LATEST))
-    throw machineInvalid(kind.type, `it sets a timer with a delay of ${delay} ms`)
-  effects.timers.push({ effect: 'set', name: id ?? null, event, dueAt })
+  effects.timers.push({
+    effect: 'set',
+    name: id ?? null,
+    event,
+    dueAt: dueAfter(kind, self.time, delay),
+  })
+}
+
+/** When a timer with a delay is due. Throws `machine_invalid` for a time beyond all times. */
+export function dueAfter(kind: Kind, time: number, delay: number): number {
+  const dueAt = Math.round(time + Math.max(0, delay))
+  if (dueAt <= LATEST) return dueAt
+  throw machineInvalid(kind.type, `it sets a timer with a delay of ${delay} ms`)
 }

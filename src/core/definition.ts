@@ -93,6 +93,23 @@ export interface Checked {
 /** Says what stands in the way of a command: an issue makes it `invalid_input`, a blocker refuses it, reason `reference`. */
 export type Check = (checked: Checked) => readonly (Blocker | Issue)[]
 
+/** Where a resource is: XState's state value, which may leave out what is entered by itself, and the context. */
+export interface Whereabouts {
+  readonly value: unknown
+  readonly context: object
+}
+
+/**
+ * Takes a resource from one version of its machine to the next.
+ *
+ * It has to be pure, and gets copies. No action of the machine runs: what it gives is where the
+ * resource is from then on. Its parameter may have the types that the earlier version had.
+ */
+export type Migration = {
+  // A method, whose parameter may be narrower than what is declared here.
+  from(earlier: { readonly value: unknown; readonly context: JsonObject }): Whereabouts
+}['from']
+
 /** Everything the engine knows about one kind of resource. */
 export interface ResourceDefinition {
   /** The name, lower snake case: `task_run`. */
@@ -125,4 +142,6 @@ export interface ResourceDefinition {
   status?(state: { readonly value: unknown; readonly context: JsonObject }): string
   /** The machine's version; 1 by default. */
   readonly version?: number
+  /** By version: takes a resource from it to the next. Where none is given, resources stay as they are. */
+  readonly migrate?: Readonly<Record<number, Migration>>
 }

@@ -5,6 +5,7 @@ import type {
   Check,
   Companion,
   JsonObject,
+  Migration,
   Reference,
   ResourceDefinition,
   Schema,
@@ -34,6 +35,9 @@ export interface Kind {
   readonly status: ((state: { value: unknown; context: JsonObject }) => string) | undefined
   /** Every status that the machine can have; empty when a definition names statuses itself. */
   readonly statuses: readonly string[]
+  readonly version: number
+  /** What takes a resource from a version to the next, the lowest version first. */
+  readonly migrations: ReadonlyMap<number, Migration>
   /** The machine's version and structure, as rows carry it. */
   readonly fingerprint: string
   /** What can be the cause of a change: its commands, and the names of its timers. */
@@ -54,7 +58,7 @@ export function toKind(
 ): Kind {
   const machine = boundedCopy(definition.type, definition.machine)
   const nodes = new Map(allStates(machine).map((node) => [node.id, node]))
-  const { status, check } = definition
+  const { status, check, version = 1 } = definition
   return {
     type: definition.type,
     prefix: definition.prefix,
@@ -73,7 +77,9 @@ export function toKind(
     check: (command) => (typeof check === 'function' ? check : ownCheck(check, command)),
     status: status && ((state) => status(state)),
     statuses: status ? [] : statusesOf(machine),
-    fingerprint: `${definition.version ?? 1}:${digest(structureOf(machine))}`,
+    version,
+    migrations: migrationsOf(definition),
+    fingerprint: `${version}:${digest(structureOf(machine))}`,
     causes: causesOf(nodes, Object.keys(definition.commands)),
     nodes,
     snapshots: new Map(),
@@ -100,6 +106,13 @@ function ownCheck(
 
 function toReference(to: string | Reference): Reference {
   return typeof to === 'string' ? { type: to } : to
+}
+
+function migrationsOf({ type, migrate = {} }: ResourceDefinition): Map<number, Migration> {
+  if (typeof migrate !== 'object' || migrate === null)
+    throw machineInvalid(type, 'its migrate has to be an object of functions, by version')
+  const steps = Object.entries(migrate).map(([version, to]) => [Number(version), to] as const)
+  return new Map(steps.sort(([one], [other]) => one - other))
 }
 
 /** The same machine with a bound on its microsteps; the user's own object stays as it is. */
@@ -145,7 +158,15 @@ function ancestors({ parent }: StateNode): StateNode[] {
 
 function causesOf(nodes: ReadonlyMap<string, StateNode>, commands: readonly string[]): string[] {
   const handled = [...nodes.values()].flatMap(({ transitions }) => [...transitions.keys()])
-  return [...new Set(['create', ...commands, ...handled.map((type) => causeOf(nodes, type))])]
+  return [
+    ...new Set([
+      'create',
+      'reveal',
+      'migrate',
+      ...commands,
+      ...handled.map((type) => causeOf(nodes, type)),
+    ]),
+  ]
 }
 
 /** A text that changes when states, transitions or timers of the machine change. */

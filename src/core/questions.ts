@@ -99,6 +99,13 @@ export function* loadTimer(layer: Layer, position: number): Plan<TimerRow | unde
   return timer !== undefined && isStillSet(timer, decided(layer, 'timers')) ? timer : undefined
 }
 
+/** The stored timers of a resource, but for those that this layer has done away with. */
+export function* loadTimers(layer: Layer, resourceId: string): Plan<TimerRow[]> {
+  const changes = decided(layer, 'timers')
+  const stored = yield* ask({ ask: 'timers', resourceId })
+  return stored.filter((timer) => isStillSet(timer, changes))
+}
+
 /** Whether a resource has a timer of this name. */
 export function* hasTimer(layer: Layer, resourceId: string, name: string): Plan<boolean> {
   const changes = decided(layer, 'timers')

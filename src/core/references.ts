@@ -9,12 +9,13 @@ import { loadReferrers, loadRow, type Plan } from './questions.ts'
 import type { ResourceRow } from './rows.ts'
 import { kindOf, type Run } from './run.ts'
 import { fullViewOf } from './state.ts'
+import { asMigrated } from './versions.ts'
 
 /** Loads what a field refers to. Throws `not_found` for an id that does not exist for this tenant and type. */
 export function* loadTarget(run: Run, { type }: Reference, id: string): Plan<ResourceRow> {
   const row = yield* loadRow(run.layer, id)
   if (row === undefined || row.tenant !== run.tenant || row.type !== type) throw notFound(id, type)
-  return row
+  return asMigrated(kindOf(run, type), row)
 }
 
 /** Says why a resource cannot be referred to now; nothing when it can. */

@@ -77,6 +77,18 @@ export function memoryOf(kind: Kind, snapshot: Snapshot, value: string): string 
   return JSON.stringify(memory)
 }
 
+/** What is left of a row's memory in another machine and under a value there: what its nodes still say. */
+export function keptMemory(kind: Kind, row: ResourceRow, value: string): string | null {
+  const { history = {}, nodes }: Memory = JSON.parse(row.memory ?? '{}')
+  const isThere = (id: string) => kind.nodes.has(id)
+  const kept = Object.entries(history).filter(([id, ids]) => isThere(id) && ids.every(isThere))
+  const memory: Memory = {
+    ...(kept.length > 0 && { history: Object.fromEntries(kept) }),
+    ...(nodes !== undefined && value === row.value && nodes.every(isThere) && { nodes }),
+  }
+  return Object.keys(memory).length === 0 ? null : JSON.stringify(memory)
+}
+
 function idsOf(nodes: readonly StateNode[]): string[] {
   return nodes.map(({ id }) => id)
 }

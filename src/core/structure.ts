@@ -71,7 +71,8 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null
 }
 
-const AFTER = 'xstate.after.'
+/** What the timers of `after`s begin with; the delay and the state's id follow. */
+export const AFTER = 'xstate.after.'
 
 /** The name of a command or, for the timer of an `after`, the name of its delay. */
 export function causeOf(nodes: ReadonlyMap<string, unknown>, eventType: string): string {

@@ -1,6 +1,6 @@
 /** What may a machine or a definition not do? Refused when it is registered, before anything is stored. @module */
 
-import { machineInvalid } from '../errors.ts'
+import { machineInvalid, shown } from '../errors.ts'
 import type { Secret } from './definition.ts'
 import type { Kind } from './kind.ts'
 import type { Registry } from './registry.ts'
@@ -28,6 +28,7 @@ const SUPPORTED = new Set([
 export function validate(registry: Registry): void {
   for (const kind of registry.byType.values()) {
     validateNames(kind)
+    validateVersion(kind)
     for (const state of allStates(kind.machine)) validateState(kind, state)
     for (const { state, action } of allActions(kind.machine))
       validateAction(registry, kind, state, action)
@@ -58,6 +59,22 @@ function validateNames(kind: Kind): void {
     if (!kind.commands.has(command))
       fail(kind, `its internal command "${command}" is not among its commands`)
   }
+}
+
+function validateVersion(kind: Kind): void {
+  const { version, migrations } = kind
+  if (!isVersion(version))
+    fail(kind, `its version is ${shown(version)} and has to be a whole number from 1 on`)
+  for (const [from, migration] of migrations) {
+    if (!isVersion(from) || from >= version)
+      fail(kind, `its migrate has a key that is no version below ${version}`)
+    if (typeof migration !== 'function')
+      fail(kind, `its migrate from version ${from} has to be a function`)
+  }
+}
+
+function isVersion(version: number): boolean {
+  return Number.isSafeInteger(version) && version >= 1
 }
 
 function validateState(kind: Kind, state: StateNode): void {

@@ -1,8 +1,8 @@
 /** What is an event to those who read the log? @module */
 
 import { toIso } from '../clock.ts'
-import type { SealedEntry } from '../core/rows.ts'
 import type { ResourceTypes, SummaryOf } from '../resource.ts'
+import type { ReadEntry } from '../store/queries.ts'
 
 /** Why something happened. */
 export interface Cause {
@@ -43,7 +43,7 @@ export type EventOf<T extends ResourceTypes> = {
 }[T['event']]
 
 /** The event that an entry of the log stands for. */
-export function toEvent(entry: SealedEntry): Event {
+export function toEvent(entry: ReadEntry): Event {
   return {
     id: entry.id,
     object: 'event',

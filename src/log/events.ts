@@ -2,10 +2,9 @@
 
 import type { Context } from '../context.ts'
 import type { Kind } from '../core/kind.ts'
-import type { SealedEntry } from '../core/rows.ts'
 import { type Issue, notFound, refuseIssues, shown } from '../errors.ts'
 import { idIssues, unknownKeys } from '../runtime/options.ts'
-import type { EntryQuery } from '../store/queries.ts'
+import type { EntryQuery, ReadEntry } from '../store/queries.ts'
 import { type Event, toEvent } from './event.ts'
 import { listOf, type Moment, momentOf, tenantOf } from './filters.ts'
 import {
@@ -70,7 +69,7 @@ export function listEvents(
     {
       limit,
       read: (cursor) => readEntries(context, reader, filter, cursor),
-      cursorAfter: ({ seq }: SealedEntry) => toCursor(eventList(context), [seq]),
+      cursorAfter: ({ seq }: ReadEntry) => toCursor(eventList(context), [seq]),
       toItem: toEvent,
     },
     filter?.cursor,
@@ -82,7 +81,7 @@ async function readEntries(
   reader: Reader,
   filter: EventFilter,
   cursor: string | undefined,
-): Promise<readonly SealedEntry[]> {
+): Promise<readonly ReadEntry[]> {
   const after = await placeOf(context, reader, cursor)
   const query = { ...toQuery(context, reader, filter), after }
   if (query.resourceId !== null && !(await isVisible(context, query.resourceId, query.tenant)))

@@ -2,9 +2,9 @@
 
 import type { Context } from '../context.ts'
 import type { Kind } from '../core/kind.ts'
-import type { SealedEntry } from '../core/rows.ts'
 import { refuseIssues } from '../errors.ts'
 import { unknownKeys } from '../runtime/options.ts'
+import type { ReadEntry } from '../store/queries.ts'
 import { type Event, toEvent } from './event.ts'
 import {
   fetchPage,
@@ -52,7 +52,7 @@ export function historyOf(
           limit: limitOf(options) + 1,
         })
       },
-      cursorAfter: ({ seq }: SealedEntry) => toCursor(list, [seq]),
+      cursorAfter: ({ seq }: ReadEntry) => toCursor(list, [seq]),
       toItem: toHistoryEntry,
     },
     options?.cursor,
@@ -63,7 +63,7 @@ const EVERYTHING = {
   ...{ tenant: null, types: null, internal: true, since: null, until: null, upTo: null },
 }
 
-function toHistoryEntry(entry: SealedEntry): HistoryEntry {
+function toHistoryEntry(entry: ReadEntry): HistoryEntry {
   const { status } = JSON.parse(entry.data) as { readonly status: string }
   return {
     ...toEvent(entry),

@@ -6,6 +6,7 @@ import type { Kind } from '../core/kind.ts'
 import { acceptedCommands } from '../core/legality.ts'
 import type { ResourceRow } from '../core/rows.ts'
 import { viewOf } from '../core/state.ts'
+import { asMigrated } from '../core/versions.ts'
 import { type Issue, notFound, refuseIssues, shown } from '../errors.ts'
 import { checkId, idIssues, unknownKeys } from '../runtime/options.ts'
 import type { Placed, ResourceQuery } from '../store/queries.ts'
@@ -49,7 +50,7 @@ async function findRow(
   tenant: string,
   kind: Kind,
   id: string,
-): Promise<ResourceRow | undefined> {
+): Promise<Placed<ResourceRow> | undefined> {
   checkId(id)
   const row = await store.findResource(id)
   return row?.tenant === tenant && row.type === kind.type ? row : undefined
@@ -61,7 +62,7 @@ export async function getRow(
   tenant: string,
   kind: Kind,
   id: string,
-): Promise<ResourceRow> {
+): Promise<Placed<ResourceRow>> {
   const row = await findRow(context, tenant, kind, id)
   if (row === undefined) throw notFound(id, kind.type)
   return row
@@ -95,7 +96,7 @@ export async function acceptsOf(
   kind: Kind,
   id: string,
 ): Promise<readonly string[]> {
-  return acceptedCommands(kind, await getRow(context, tenant, kind, id))
+  return acceptedCommands(kind, asMigrated(kind, await getRow(context, tenant, kind, id)))
 }
 
 /** Lists resources of a kind. Throws `invalid_input` for filters that cannot match anything. */

@@ -1,11 +1,11 @@
 /** How does a named consumer go through the log, once, with one runner at a time? `consume` @module */
 
 import type { Context } from '../context.ts'
-import type { SealedEntry } from '../core/rows.ts'
 import { isPawlError } from '../errors.ts'
 import type { Reader } from '../log/events.ts'
 import { placeFrom } from '../log/place.ts'
 import type { ConsumerRow } from '../store/consumers.ts'
+import type { ReadEntry } from '../store/queries.ts'
 import {
   type ConsumeOptions,
   type EventHandler,
@@ -120,11 +120,7 @@ async function goOn(runner: Runner, held: Held): Promise<void> {
   }
 }
 
-async function handleAll(
-  runner: Runner,
-  held: Held,
-  entries: readonly SealedEntry[],
-): Promise<void> {
+async function handleAll(runner: Runner, held: Held, entries: readonly ReadEntry[]): Promise<void> {
   for (const entry of entries) {
     await handle(runner, held, entry)
     if (runner.life.signal.aborted) return

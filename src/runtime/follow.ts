@@ -1,13 +1,13 @@
 /** How is the log read on, from any place, without ever missing an entry? @module */
 
 import type { Context } from '../context.ts'
-import type { SealedEntry } from '../core/rows.ts'
 import type { EntryFilter } from '../log/events.ts'
 import { badPlace } from '../log/place.ts'
+import type { ReadEntry } from '../store/queries.ts'
 
 /** Entries that follow a place. */
 export interface Slice {
-  readonly entries: readonly SealedEntry[]
+  readonly entries: readonly ReadEntry[]
   /** How far the log has been looked through. */
   readonly position: number
   /** Whether that was the end of the log. */
@@ -15,7 +15,7 @@ export interface Slice {
 }
 
 // What is held in memory for a reader, whatever its speed.
-const ENTRIES_AT_ONCE = 256
+const ENTRIES_AT_ONCE = 512
 
 // How much of the log one look goes through: a filter that matches little may not hold up the others.
 const PLACES_AT_ONCE = 16_384

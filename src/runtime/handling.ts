@@ -1,7 +1,7 @@
 /** How is one event handled: tried, tried again, and put aside in the end? @module */
 
-import type { SealedEntry } from '../core/rows.ts'
 import { toEvent } from '../log/event.ts'
+import type { ReadEntry } from '../store/queries.ts'
 import type { Store } from '../store/store.ts'
 import { type Held, leaseOf, nowOf, type Runner, requireHeld } from './consumer.ts'
 import type { Life } from './running.ts'
@@ -12,7 +12,7 @@ import { aborted, firstOf, type Source } from './wait.ts'
 const LONGEST_PAUSE_MS = 3_600_000
 
 /** Handles an event until it is done or parked, or the consumer has to stop. */
-export async function handle(runner: Runner, held: Held, entry: SealedEntry): Promise<void> {
+export async function handle(runner: Runner, held: Held, entry: ReadEntry): Promise<void> {
   const { life, tries } = runner
   while (!life.signal.aborted) {
     await untilDue(runner, held)
@@ -68,7 +68,7 @@ async function untilDue({ context, lease, life }: Runner, held: Held): Promise<v
 }
 
 interface Attempt {
-  readonly entry: SealedEntry
+  readonly entry: ReadEntry
   readonly attempt: number
 }
 
@@ -172,7 +172,7 @@ async function noteFailure(
 async function park(
   { context, lease }: Runner,
   held: Held,
-  { seq, id }: SealedEntry,
+  { seq, id }: ReadEntry,
   { attempt, error }: { readonly attempt: number; readonly error: unknown },
 ): Promise<void> {
   context.onError(error)

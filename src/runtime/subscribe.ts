@@ -1,7 +1,6 @@
 /** How is the log followed live? `events.subscribe` @module */
 
 import type { Context } from '../context.ts'
-import type { SealedEntry } from '../core/rows.ts'
 import { type Issue, notFound, refuseIssues } from '../errors.ts'
 import { type Event, toEvent } from '../log/event.ts'
 import {
@@ -13,6 +12,7 @@ import {
   toFilter,
 } from '../log/events.ts'
 import { type From, fromIssues, placeFrom } from '../log/place.ts'
+import type { ReadEntry } from '../store/queries.ts'
 import { readOn } from './follow.ts'
 import { unknownKeys } from './options.ts'
 import { beginLife, type Life } from './running.ts'
@@ -89,7 +89,7 @@ export function subscribe(
 interface Start {
   readonly filter: EntryFilter
   position: number
-  page: readonly SealedEntry[]
+  page: readonly ReadEntry[]
   index: number
 }
 
@@ -123,12 +123,12 @@ export function signalIssues(signal: unknown): Issue[] {
 }
 
 /** The next entry of the page in memory, unless the subscription has to end. */
-function takeEntry(feed: Feed): SealedEntry | undefined {
+function takeEntry(feed: Feed): ReadEntry | undefined {
   return feed.life.signal.aborted ? undefined : feed.page[feed.index++]
 }
 
 /** The first entry of the next page, once there is one; undefined when the subscription has to end. */
-async function awaitEntry(context: Context, feed: Feed): Promise<SealedEntry | undefined> {
+async function awaitEntry(context: Context, feed: Feed): Promise<ReadEntry | undefined> {
   const { signal } = feed.life
   while (!signal.aborted) {
     const seen = context.arrivals.count()

@@ -1,5 +1,7 @@
 /** What can be listed, and how does a list go on? @module */
 
+import type { SealedEntry } from '../core/rows.ts'
+
 /** A place in an order, and the direction to read on from there. */
 export interface Range {
   /** Read on after this place; null from the beginning of the direction. */
@@ -57,6 +59,9 @@ export interface RowsBehind {
   /** The position of the last resource that was looked at; null when there was none. */
   readonly last: number | null
 }
+
+/** An entry as readers of the log get it: without what only a replay needs. */
+export type ReadEntry = Omit<SealedEntry, 'command' | 'change' | 'hash'>
 
 /** How many resources of a type are in a state. */
 export interface StateCount {

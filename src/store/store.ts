@@ -17,6 +17,7 @@ import type { Consumers } from './consumers.ts'
 import type {
   EntryQuery,
   Placed,
+  ReadEntry,
   ResourceQuery,
   RowsBehind,
   StateCount,
@@ -57,10 +58,10 @@ export interface LogRow {
 export interface Reads {
   findResource(id: string): Promise<Placed<ResourceRow> | undefined>
   listResources(query: ResourceQuery): Promise<readonly Placed<ResourceRow>[]>
-  findEntry(id: string): Promise<SealedEntry | undefined>
-  listEntries(query: EntryQuery): Promise<readonly SealedEntry[]>
+  findEntry(id: string): Promise<ReadEntry | undefined>
+  listEntries(query: EntryQuery): Promise<readonly ReadEntry[]>
   /** The entries at these places of the log, in order. */
-  entriesAt(places: readonly number[]): Promise<readonly SealedEntry[]>
+  entriesAt(places: readonly number[]): Promise<readonly ReadEntry[]>
   /** The first place of the log with an entry from this time on; undefined when there is none. */
   placeAt(time: number): Promise<number | undefined>
   log(): Promise<LogRow>

@@ -1,4 +1,4 @@
-/** How many changes per second, and how long does one take? @module */
+/** How many calls per second, and how long does one take? @module */
 
 /** The tasks that the commands go to. */
 export const TASKS = 1000
@@ -32,51 +32,65 @@ const ROUND_MS = 2000
 
 /** Measures one round of a contender: a warm-up, then concurrent callers that each wait for their change. */
 export async function measure(contender: Contender, callers: number): Promise<Sample> {
-  const turn = turns()
-  await drive(contender, callers, WARM_UP_MS, turn)
-  return drive(contender, callers, ROUND_MS, turn)
+  const turn = turns(TASKS)
+  const call = () => {
+    const { task, command } = turn()
+    return contender.change(task, command)
+  }
+  await drive(callers, during(WARM_UP_MS), call)
+  return drive(callers, during(ROUND_MS), call)
 }
 
 type Turn = () => { readonly task: number; readonly command: Command }
 
 /** All tasks are promoted in turn, then all are demoted: no two callers ever meet at one task. */
-function turns(): Turn {
+export function turns(tasks: number): Turn {
   let turn = 0
   return () => {
-    const command = Math.floor(turn / TASKS) % 2 === 0 ? 'promote' : 'demote'
-    return { task: turn++ % TASKS, command }
+    const command = Math.floor(turn / tasks) % 2 === 0 ? 'promote' : 'demote'
+    return { task: turn++ % tasks, command }
   }
 }
 
-async function drive(
-  contender: Contender,
+/** Whether there is time for another call, or need of one. */
+type GoesOn = (now: number) => boolean
+
+/** From now on for so many milliseconds. */
+function during(milliseconds: number): GoesOn {
+  const end = performance.now() + milliseconds
+  return (now) => now < end
+}
+
+/** So many calls, all callers together. */
+export function times(calls: number): GoesOn {
+  let left = calls
+  return () => left-- > 0
+}
+
+/** Has callers call at the same time, each waiting for its own call before the next one. */
+export async function drive(
   callers: number,
-  milliseconds: number,
-  turn: Turn,
+  goesOn: GoesOn,
+  call: () => Promise<unknown>,
 ): Promise<Sample> {
   const latencies: number[] = []
   const start = performance.now()
   async function caller(): Promise<void> {
-    for (let now = start; now < start + milliseconds; ) {
-      const { task, command } = turn()
+    for (let now = start; goesOn(now); ) {
       const sent = performance.now()
-      await contender.change(task, command)
+      await call()
       now = performance.now()
       latencies.push(now - sent)
     }
   }
   await Promise.all(Array.from({ length: callers }, caller))
   const seconds = (performance.now() - start) / 1000
-  latencies.sort((a, b) => a - b)
-  const quantile = (share: number) => latencies[Math.floor(latencies.length * share)] ?? Number.NaN
-  return { perSecond: latencies.length / seconds, p50: quantile(0.5), p99: quantile(0.99) }
+  const [p50, p99] = [quantile(latencies, 0.5), quantile(latencies, 0.99)]
+  return { perSecond: latencies.length / seconds, p50, p99 }
 }
 
-/** The sample in the middle, value by value. */
-export function median(samples: readonly Sample[]): Sample {
-  const middle = (key: keyof Sample) => {
-    const values = samples.map((sample) => sample[key]).sort((a, b) => a - b)
-    return values[Math.floor(values.length / 2)] ?? Number.NaN
-  }
-  return { perSecond: middle('perSecond'), p50: middle('p50'), p99: middle('p99') }
+/** The value below which a share of the values lies. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = Float64Array.from(values).sort()
+  return sorted[Math.floor(sorted.length * share)] ?? Number.NaN
 }

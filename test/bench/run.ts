@@ -1,74 +1,70 @@
 /** `npm run bench`: how fast is pawl, and how fast could it be on this machine? @module */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { openFloor } from './floor.ts'
-import { type Durability, measure, median, type Open, type Sample } from './measure.ts'
-import { openNaive } from './naive.ts'
-import { openPawl } from './pawl.ts'
-import { openRaw } from './raw.ts'
-import { type Result, table } from './table.ts'
+import { measureEntries, PEERS } from './contenders.ts'
+import { judge } from './contract.ts'
+import { fill } from './filled.ts'
+import { type Found, merge, type Rate } from './found.ts'
+import { measureHistory } from './history.ts'
+import { measureOpen } from './open.ts'
+import { type Asked, parseOptions, type Sizes } from './options.ts'
+import { measureSubscribe } from './subscribe.ts'
+import { type Result, table, verdictLines } from './table.ts'
+import { measureTimers } from './timers.ts'
 
-const ROUNDS = 3
-
-interface Entry {
-  readonly name: string
-  readonly durability: Durability
-  readonly callers: number
-  readonly open: Open
-}
-
-const entries: readonly Entry[] = [
-  { name: 'floor', durability: 'full', callers: 64, open: openFloor },
-  { name: 'raw', durability: 'full', callers: 1, open: openRaw },
-  { name: 'naive', durability: 'full', callers: 1, open: openNaive },
-  { name: 'pawl/64', durability: 'full', callers: 64, open: openPawl },
-  { name: 'pawl/1', durability: 'full', callers: 1, open: openPawl },
-  { name: 'pawl/256', durability: 'full', callers: 256, open: openPawl },
-  { name: 'floor', durability: 'relaxed', callers: 64, open: openFloor },
-  { name: 'pawl/64', durability: 'relaxed', callers: 64, open: openPawl },
-]
-
-const PEERS = ['floor', 'raw', 'naive']
-
-/** Round by round, every contender in turn: what disturbs the machine disturbs all of them. */
-async function measureAll(folder: string): Promise<readonly Sample[]> {
-  const samples: Sample[][] = entries.map(() => [])
-  for (let round = 1; round <= ROUNDS; round++) {
-    for (const [index, { callers, durability, open }] of entries.entries()) {
-      const contender = await open(join(folder, `${index}-${round}.db`), durability)
-      samples[index]?.push(await measure(contender, callers))
-      await contender.close()
-    }
+async function measureAll(asked: Asked, folder: string): Promise<Found> {
+  const { sizes, isAsked } = asked
+  const needsLogs = isAsked('history', 'subscribe', 'open')
+  const logs = needsLogs ? await fillLogs(folder, sizes) : null
+  const found: Found[] = []
+  if (logs !== null && isAsked('history')) found.push(await measureHistory(logs.few, logs.many))
+  if (logs !== null && isAsked('open')) found.push(await measureOpen(logs.many))
+  // Round by round, everything in turn: what disturbs the machine disturbs all of them.
+  for (let round = 1; round <= sizes.rounds; round++) {
+    const files = join(folder, `round-${round}`)
+    mkdirSync(files)
+    found.push(await measureEntries(files, asked.entries))
+    if (isAsked('timers')) found.push(await measureTimers(join(files, 'timers.db'), sizes.timers))
+    if (logs !== null && isAsked('subscribe')) found.push(await measureSubscribe(logs.many))
+    rmSync(files, { recursive: true })
   }
-  return samples.map(median)
+  return merge(found)
 }
 
-function compare(samples: readonly Sample[]): readonly Result[] {
-  const measured = entries.map(({ name, durability }, index) => {
-    const sample = samples[index]
-    if (sample === undefined) throw new Error(`${name} was not measured`)
-    return { name, durability, ...sample }
-  })
-  return measured.map((result) => {
-    const peers = measured.filter(
-      (peer) => PEERS.includes(peer.name) && peer.durability === result.durability,
+async function fillLogs(folder: string, { few, many }: Sizes) {
+  return {
+    few: await fill(join(folder, 'few.db'), few),
+    many: await fill(join(folder, 'many.db'), many),
+  }
+}
+
+function compare(rates: readonly Rate[]): readonly Result[] {
+  return rates.map((rate) => {
+    const peers = rates.filter(
+      ({ name, durability }) => PEERS.includes(name) && durability === rate.durability,
     )
-    const ratios = peers.map((peer) => [peer.name, result.perSecond / peer.perSecond])
-    return { ...result, ratios: Object.fromEntries(ratios) }
+    const ratios = peers.map((peer) => [peer.name, rate.perSecond / peer.perSecond])
+    return { ...rate, ratios: Object.fromEntries(ratios) }
   })
 }
 
+function report({ rates, figures }: Found, rounds: number): void {
+  const results = compare(rates)
+  const verdicts = judge(results, figures)
+  const machine = { node: process.version, cores: availableParallelism(), rounds }
+  console.log(`Node ${machine.node}, ${machine.cores} cores, median of ${rounds} rounds\n`)
+  if (results.length > 0) console.log(`${table(results, PEERS)}\n`)
+  console.log(verdictLines(verdicts))
+  const all = { ...machine, results, figures, verdicts }
+  writeFileSync('test/bench/results.json', `${JSON.stringify(all, null, 2)}\n`)
+}
+
+const asked = parseOptions(process.argv.slice(2))
 // Beside this file, not in the system's temporary folder: that one may be memory, where nothing is durable.
 const folder = mkdtempSync(join(import.meta.dirname, 'files-'))
-try {
-  const results = compare(await measureAll(folder))
-  console.log(
-    `Node ${process.version}, ${availableParallelism()} cores, median of ${ROUNDS} rounds\n`,
-  )
-  console.log(table(results, PEERS))
-  writeFileSync('test/bench/results.json', `${JSON.stringify(results, null, 2)}\n`)
-} finally {
-  rmSync(folder, { recursive: true })
-}
+// They are large: whoever stops the run half-way does not want to keep them.
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+report(await measureAll(asked, folder), asked.sizes.rounds)

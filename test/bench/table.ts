@@ -1,11 +1,10 @@
 /** Prints the results side by side. @module */
 
-import type { Durability, Sample } from './measure.ts'
+import type { Verdict } from './contract.ts'
+import type { Rate } from './found.ts'
 
-/** One line of the results. */
-export interface Result extends Sample {
-  readonly name: string
-  readonly durability: Durability
+/** One line of the table. */
+export interface Result extends Rate {
   /** Its speed over that of the peers with the same durability, by the peer's name. */
   readonly ratios: Readonly<Record<string, number>>
 }
@@ -24,20 +23,34 @@ export function table(results: readonly Result[], peers: readonly string[]): str
     name,
     durability,
     Math.round(perSecond).toLocaleString('en'),
-    p50.toFixed(3),
-    p99.toFixed(3),
+    p50?.toFixed(3) ?? '',
+    p99?.toFixed(3) ?? '',
     ...peers.map((peer) => ratios[peer]?.toFixed(2) ?? ''),
   ])
-  const rows = [head, ...lines]
-  const widths = head.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
-  return rows.map((row) => align(row, widths)).join('\n')
+  return aligned([head, ...lines], ['name', 'durability'])
 }
 
-/** Words to the left, numbers to the right. */
-function align(row: readonly string[], widths: readonly number[]): string {
-  return row
-    .map((cell, column) =>
-      column < 2 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
-    )
-    .join('  ')
+/** The verdicts as text, one line each. */
+export function verdictLines(verdicts: readonly Verdict[]): string {
+  const head = ['contract', 'measured', '', 'target', '', '']
+  const lines = verdicts.map(({ name, value, unit, target, met, note }) => [
+    name,
+    value.toFixed(2),
+    unit,
+    target,
+    met ? 'met' : 'missed',
+    note,
+  ])
+  return aligned([head, ...lines], ['contract', ''])
+}
+
+/** Columns with these heads to the left, the others, which are numbers, to the right. */
+function aligned(rows: readonly (readonly string[])[], left: readonly string[]): string {
+  const [head = []] = rows
+  const widths = head.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
+  const pad = (cell: string, column: number) =>
+    left.includes(head[column] ?? '')
+      ? cell.padEnd(widths[column] ?? 0)
+      : cell.padStart(widths[column] ?? 0)
+  return rows.map((row) => row.map(pad).join('  ').trimEnd()).join('\n')
 }

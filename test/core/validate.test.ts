@@ -17,6 +17,8 @@ function acting(action: unknown): AnyStateMachine {
   } as object)
 }
 
+const identity = <T>(state: T): T => state
+
 function thing(parts: object) {
   const commands = { go: nothing }
   return define({
@@ -83,6 +85,15 @@ describe('a definition is refused', () => {
       'whose secret is made on a command that is none',
       { secrets: { s: { generate: 's_', on: ['x'] } } },
     ],
+    ['whose version is no whole number', { version: 1.5 }],
+    ['whose version is 0', { version: 0 }],
+    ['whose version is a text', { version: '2' }],
+    ['that migrates from its own version', { version: 2, migrate: { 2: identity } }],
+    ['that migrates from version 0', { version: 2, migrate: { 0: identity } }],
+    ['that migrates from what is no version', { version: 2, migrate: { one: identity } }],
+    ['that migrates by something else than a function', { version: 2, migrate: { 1: 'b' } }],
+    ['that migrates by one function', { version: 2, migrate: identity }],
+    ['whose migrate is null', { version: 2, migrate: null }],
   ])('%s', async (_, parts) => {
     const error = await failureOf(() => register(parts))
 
@@ -115,6 +126,10 @@ describe('a definition is accepted', () => {
     [
       'that emits what it listed',
       { events: ['thing.b', 'thing.c'], machine: acting(emit({ type: 'thing.b' })) },
+    ],
+    [
+      'that migrates from all versions before',
+      { version: 3, migrate: { 1: identity, 2: identity } },
     ],
     ['whose secret comes with create', { secrets: { s: { path: 'a.s', on: ['create'] } } }],
   ])('%s', (_, parts) => {

@@ -166,7 +166,7 @@ function commit(batch: Layer, stored: Stored): void {
 }
 
 function setTimer(timer: Timer, { timers }: Stored): void {
-  const position = timers.size + 1
+  const position = Math.max(0, ...timers.keys()) + 1
   const fresh = { position, nextAt: timer.dueAt, attempts: 0, lastError: null }
   timers.set(position, { ...timer, ...fresh })
 }

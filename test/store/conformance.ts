@@ -659,6 +659,26 @@ function describeMachines(openStore: OpenStore): void {
     expect(await store.checkedMachine('other')).toBe('1:b')
   })
 
+  test('and those that another one wrote are found stretch by stretch', async () => {
+    const store = await openStore()
+    const created = [
+      rowOf('a', { machine: '1:a' }),
+      rowOf('b', { machine: '2:b' }),
+      rowOf('c', { machine: '1:a', tenant: 'other' }),
+      rowOf('d', { machine: '1:a', type: 'other' }),
+      rowOf('e', { machine: '3:c' }),
+    ]
+    await write(store, { created })
+    const found: string[][] = []
+    for (let after: number | null = 0; after !== null; ) {
+      const { rows, last } = await store.rowsBehind('thing', '2:b', after, 2)
+      found.push(rows.map(({ id, tenant }) => `${tenant} ${id}`))
+      after = last
+    }
+
+    expect(found).toEqual([['default a'], ['other c'], ['default e'], []])
+  })
+
   test('are checked against the states of each type, counted over all tenants', async () => {
     const store = await openStore()
     const created = [

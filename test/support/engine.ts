@@ -1,4 +1,6 @@
+import type { Kysely } from 'kysely'
 import { expect, onTestFinished } from 'vitest'
+import { createEngine } from '../../src/index.ts'
 import { createTestEngine } from '../../src/testing.ts'
 
 /** A resource as it comes out of the engine, its own fields untyped. */
@@ -87,11 +89,64 @@ export interface AnyHandle {
   accepts(id: string): Promise<readonly string[]>
   explain(id: string, command: Command): Promise<Explanation>
   history(id: string, filter?: Options): Awaitable<Page<HistoryEntry>>
+  at(id: string, when: number | Date): Promise<AnyResource>
+  reveal(id: string): Promise<Readonly<Record<string, unknown>>>
 }
 
 export interface AnyTimer {
   readonly resource_id: string
   readonly due_at: string
+}
+
+/** The table that tests keep beside those of the engine. */
+export interface OwnTables {
+  notes: { id: string; text: string; n: number }
+}
+
+/** What the body of a transaction gets; `handleOf` gives its handles. */
+export interface AnyTransaction {
+  readonly db: Kysely<OwnTables>
+}
+
+/** What the handler of a consumer gets beside the event. */
+export interface Handling {
+  readonly tx: AnyTransaction
+  readonly attempt: number
+  readonly signal: AbortSignal
+}
+
+export type Handler = (event: AnyEvent, handling: Handling) => unknown
+
+/** An event that a consumer has given up. */
+export interface Parked {
+  readonly event_id: string
+  readonly error: unknown
+  readonly attempts: number
+}
+
+export interface Difference {
+  readonly kind: string
+  readonly resource_id: string | null
+  readonly seq?: number
+  readonly message: string
+}
+
+export interface Verification {
+  readonly ok: boolean
+  readonly checked: {
+    readonly resources: number
+    readonly events: number
+    readonly timers: number
+  }
+  readonly differences: readonly Difference[]
+}
+
+export interface Description {
+  readonly mermaid: string
+  readonly states: unknown
+  readonly commands: unknown
+  readonly events: unknown
+  readonly timers: unknown
 }
 
 export interface AnyEngine {
@@ -101,6 +156,19 @@ export interface AnyEngine {
     subscribe(filter?: Options): AsyncIterable<AnyEvent>
   }
   readonly timers: { list(filter?: Options): Awaitable<Page<AnyTimer>> }
+  readonly consumers: {
+    list(): Promise<unknown>
+    parked(name: string): Promise<readonly Parked[]>
+    retry(name: string, eventId: string): Promise<unknown>
+  }
+  consume(name: string, options: Options, handler: Handler): Promise<unknown>
+  transaction<T>(work: (tx: AnyTransaction) => T | Promise<T>): Promise<T>
+  verify(options?: Options): Promise<Verification>
+  backup(path: string): Promise<unknown>
+  prune(options: Options): Promise<unknown>
+  migrate(options?: Options): Promise<unknown>
+  rotateKeys(): Promise<unknown>
+  describe(type: string): Promise<Description>
   tenant(id: string): AnyEngine
   tick(): Promise<unknown>
   start(): Promise<unknown>
@@ -136,6 +204,14 @@ export async function setupEngine(options: Options = {}): Promise<AnyTestEngine>
   return engine
 }
 
+/** Opens an engine with the clock of the machine that closes with the test. */
+export async function setupRealEngine(options: Options = {}): Promise<AnyEngine> {
+  const all = { database: ':memory:', durability: 'relaxed', ...options }
+  const engine: unknown = await createEngine(all as unknown as Parameters<typeof createEngine>[0])
+  onTestFinished(() => (engine as AnyEngine).close())
+  return engine as AnyEngine
+}
+
 /** Closes the engine and opens its file again, the clock going on. */
 export async function reopen(engine: AnyTestEngine, options: Options): Promise<AnyTestEngine> {
   const now = engine.clock.now()
@@ -144,7 +220,7 @@ export async function reopen(engine: AnyTestEngine, options: Options): Promise<A
 }
 
 /** The handle of one resource type, by its property on the engine. */
-export function handleOf(engine: AnyEngine, property: string): AnyHandle {
+export function handleOf(engine: AnyEngine | AnyTransaction, property: string): AnyHandle {
   const handle = (engine as unknown as Readonly<Record<string, AnyHandle | undefined>>)[property]
   if (handle === undefined) throw new Error(`the engine has no property ${property}`)
   return handle

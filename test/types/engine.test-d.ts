@@ -10,6 +10,7 @@ import {
   type Event,
   type Issue,
   isPawlError,
+  type MigrationReport,
   type Outcome,
   type RefusalReason,
   type Resource,
@@ -319,6 +320,30 @@ describe('a resource of your own', () => {
     defineResource({ ...parts, summary: ['b'] })
     // @ts-expect-error no command
     defineResource({ ...parts, internal: ['b'] })
+  })
+
+  test('migrates what earlier versions were, whose types are its own', async () => {
+    const machine = createMachine({ context: { n: 1 }, initial: 'a', states: { a: {} } })
+    const parts = { type: 'x', prefix: 'x', input: nothing, commands: {}, machine } as const
+    interface Old {
+      readonly value: 'b' | 'c'
+      readonly context: { readonly m: number }
+    }
+
+    defineResource({
+      ...parts,
+      version: 3,
+      migrate: {
+        1: ({ value, context }) => {
+          expectTypeOf(value).toBeUnknown()
+          return { value, context: { ...context, m: 1 } }
+        },
+        2: ({ context }: Old) => ({ value: 'a', context: { n: context.m } }),
+      },
+    })
+    // @ts-expect-error a migration gives a context too
+    defineResource({ ...parts, migrate: { 1: ({ value }) => ({ value }) } })
+    expectTypeOf(await engine.migrate({ dryRun: true })).toEqualTypeOf<MigrationReport>()
   })
 })
 

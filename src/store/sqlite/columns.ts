@@ -1,7 +1,7 @@
 /** Under which names do columns become fields? The one place where snake case turns into camel case. @module */
 
 import type { ResourceRow, SealedEntry, TimerRow } from '../../core/rows.ts'
-import type { Placed } from '../queries.ts'
+import type { Placed, ReadEntry } from '../queries.ts'
 
 /** The columns of a resource. */
 export const resourceColumns = [
@@ -44,6 +44,25 @@ export const entryColumns = [
   'hash',
 ] as const
 
+/** The columns of an entry that readers of the log get, in the order of `toReadEntry`. */
+export const readColumns = [
+  'seq',
+  'id',
+  'tenant',
+  'type',
+  'internal',
+  'resource_id',
+  'resource_version',
+  'data',
+  'previous_status',
+  'previous_ms',
+  'cause',
+  'actor',
+  'correlation_id',
+  'causation_id',
+  'created_at',
+] as const
+
 /** The columns of a timer. */
 export const timerColumns = [
   'position',
@@ -67,6 +86,29 @@ export function toResourceRow(columns: unknown): Placed<ResourceRow> {
 export function toEntryRow(columns: unknown): SealedEntry {
   const row = columns as SealedEntry
   return { ...row, internal: Boolean(row.internal) }
+}
+
+/** Gives an entry, as an array of the columns above, the types of a row. */
+export function toReadEntry(columns: unknown): ReadEntry {
+  const row = columns as readonly unknown[]
+  const entry = {
+    seq: row[0],
+    id: row[1],
+    tenant: row[2],
+    type: row[3],
+    internal: row[4] === 1,
+    resourceId: row[5],
+    resourceVersion: row[6],
+    data: row[7],
+    previousStatus: row[8],
+    previousMs: row[9],
+    cause: row[10],
+    actor: row[11],
+    correlationId: row[12],
+    causationId: row[13],
+    createdAt: row[14],
+  }
+  return entry as ReadEntry
 }
 
 /** Gives a timer as SQLite returns it the types of a row. */
