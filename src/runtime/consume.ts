@@ -96,7 +96,7 @@ async function takeLease(runner: Runner, position: number): Promise<ConsumerRow 
 
 async function withLease(runner: Runner, row: ConsumerRow): Promise<void> {
   const { context } = runner
-  const held: Held = { ...row, until: row.leasedUntil, stored: row.position }
+  const held: Held = { ...row, until: row.leasedUntil, stored: row.position, storeAt: 0 }
   try {
     await goOn(runner, held)
   } finally {
@@ -114,10 +114,15 @@ async function goOn(runner: Runner, held: Held): Promise<void> {
     const { entries, position, isEnd } = await readOn(context, filter, held.position)
     await handleAll(runner, held, entries)
     if (life.signal.aborted) return
-    held.position = position
+    moveTo(runner, held, position)
     await keepLease(runner, held)
     if (isEnd && entries.length === 0) await waitForMore(runner, held, seen)
   }
+}
+
+function moveTo({ context }: Runner, held: Held, position: number): void {
+  if (held.position === held.stored) held.storeAt = nowOf(context) + STORE_AFTER_MS
+  held.position = position
 }
 
 async function handleAll(runner: Runner, held: Held, entries: readonly ReadEntry[]): Promise<void> {
@@ -127,23 +132,33 @@ async function handleAll(runner: Runner, held: Held, entries: readonly ReadEntry
   }
 }
 
-// Events that do not concern a consumer move its position on in memory; this many later it is stored.
-const STORE_EVERY = 1000
+// Events that do not concern a consumer move its position on in memory. It is stored this many
+// milliseconds later, or this many places.
+const STORE_AFTER_MS = 200
+const STORE_AFTER_PLACES = 1000
+
+/** When the lease is to be extended, or the position stored, whichever comes first. */
+function writeDue({ lease }: Runner, { until, position, stored, storeAt }: Held): number {
+  const renewal = until - (lease * 2) / 3
+  if (position === stored) return renewal
+  return position - stored >= STORE_AFTER_PLACES ? 0 : Math.min(renewal, storeAt)
+}
 
 /** Stores the position and extends the lease, where one of the two is due. */
-async function keepLease({ context, lease }: Runner, held: Held): Promise<void> {
+async function keepLease(runner: Runner, held: Held): Promise<void> {
+  const { context, lease } = runner
   const now = nowOf(context)
-  if (held.until - now > (lease * 2) / 3 && held.position - held.stored < STORE_EVERY) return
+  if (now < writeDue(runner, held)) return
   held.until = now + lease
   requireHeld(await context.store.advanceConsumer(leaseOf(held), held.position))
   held.stored = held.position
 }
 
-function waitForMore({ context, life, lease }: Runner, held: Held, seen: number): Promise<void> {
-  const renewal = held.until - (lease * 2) / 3
+function waitForMore(runner: Runner, held: Held, seen: number): Promise<void> {
+  const { context, life } = runner
   return firstOf(
     aborted(life.signal),
     (ring) => context.arrivals.next(seen, ring),
-    (ring) => context.clock.alarm(renewal, ring),
+    (ring) => context.clock.alarm(writeDue(runner, held), ring),
   )
 }

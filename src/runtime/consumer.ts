@@ -70,6 +70,8 @@ export interface Held extends ConsumerName {
   position: number
   /** The position that is stored. */
   stored: number
+  /** When to store one that is ahead of it. */
+  storeAt: number
   /** How often the event after the position has failed. */
   attempts: number
   /** When it is tried next. */

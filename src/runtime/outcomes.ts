@@ -47,7 +47,8 @@ export async function forgetOutcomes(context: Context, goesOn: () => boolean): P
   }
 }
 
-function keptSince({ clock }: Context): number {
+/** From when on outcomes still count. */
+export function keptSince({ clock }: Context): number {
   return clock.now().getTime() - KEPT_MS
 }
 
