@@ -17,8 +17,11 @@ import type {
 } from './handles.ts'
 import { getEvent, listEvents, type Reader } from './log/events.ts'
 import { historyOf } from './log/history.ts'
+import { prune } from './log/prune.ts'
 import { acceptsOf, findResource, getResource, listResources } from './log/resources.ts'
+import { resourceAt } from './log/time-travel.ts'
 import { listTimers } from './log/timers.ts'
+import { verify } from './log/verify.ts'
 import { backUp } from './runtime/backup.ts'
 import {
   createResource,
@@ -125,6 +128,7 @@ function toResourceHandle(context: Context, reader: Reader, kind: Kind) {
     accepts: (id) => acceptsOf(context, tenant, kind, id),
     explain: (id, command) => explainCommand(context, tenant, kind, id, command),
     history: (id, options) => historyOf(context, tenant, kind, id, options),
+    at: (id, moment) => resourceAt(context, tenant, kind, id, moment),
     reveal: (id, options) => revealSecrets(context, tenant, kind, id, options),
   } as ResourceHandle<never, never>
 }
@@ -148,7 +152,12 @@ export function toLifecycle(context: Context): Lifecycle {
     },
     stop: () => timers.stop(),
     tick: () => tick(context),
-    migrate: (options) => migrate(context, options),
+    verify: (options) => verify(context, options),
+    prune: (options) => prune(context, options),
+    migrate: async (options) => {
+      if (isClosed) throw closed()
+      return migrate(context, options)
+    },
     rotateKeys: () => rotateKeys(context),
     backup: (path) => backUp(context, path),
     close,

@@ -3,10 +3,13 @@
 import type { Kysely } from 'kysely'
 import type { Event, EventOf } from './log/event.ts'
 import type { EventFilter } from './log/events.ts'
+import type { Moment } from './log/filters.ts'
 import type { HistoryEntry } from './log/history.ts'
 import type { PageOptions, PagePromise } from './log/page.ts'
+import type { PruneOptions, PruneReport } from './log/prune.ts'
 import type { ResourceFilter } from './log/resources.ts'
 import type { Timer, TimerFilter } from './log/timers.ts'
+import type { Verification, VerifyOptions } from './log/verify.ts'
 import type { DefinedResource, ResourceOf, ResourceTypes, SummaryOf, TypesOf } from './resource.ts'
 import type { Attempt, Explanation } from './runtime/commands.ts'
 import type { ConsumeOptions } from './runtime/consumer.ts'
@@ -66,6 +69,13 @@ export interface ResourceHandle<T extends ResourceTypes, AnyEvent> {
   explain(id: string, command: T['command']): Promise<Explanation>
   /** Lists what a resource has been through, internal entries included, oldest first. */
   history(id: string, options?: PageOptions): PagePromise<HistoryEntry<Event<string, SummaryOf<T>>>>
+  /**
+   * Reads a resource as it was at a time, or after the change that the entry at a place of the log (its
+   * `seq`) belongs to.
+   *
+   * Throws `not_found` for a moment before it was created, or one that has been pruned.
+   */
+  at(id: string, moment: number | Moment): Promise<ResourceOf<T>>
   /**
    * Reads the secrets of a resource, decrypted, by name; leaves an internal entry in its log.
    *
@@ -192,6 +202,21 @@ export interface Lifecycle {
   stop(): Promise<void>
   /** Fires the timers that are due now, for those who call it from a schedule of their own. */
   tick(): Promise<{ readonly fired: number }>
+  /**
+   * Checks the whole database, of all tenants, while it is in use: that the log is complete and
+   * unaltered, that the machines say again what it says, and that it leads to everything else that is
+   * stored. Reports every difference and changes nothing.
+   */
+  verify(options?: VerifyOptions): Promise<Verification>
+  /**
+   * Removes the events of all tenants that are older than this from the beginning of the log, slice by
+   * slice, while the engine is in use. What a consumer or an idempotency key still needs stays, and so
+   * does everything after it.
+   *
+   * What was removed can no longer be listed, and `at` reaches back no further; resources stay as they are.
+   * Throws `storage_corrupt` when it comes upon entries that have been altered.
+   */
+  prune(options: PruneOptions): Promise<PruneReport>
   /**
    * Takes all resources of all tenants to the versions of their machines, through the definitions'
    * `migrate`, while the engine is in use; tells how many, and which failed and why.

@@ -43,11 +43,16 @@ export type {
 // Read back
 export type { Cause, Event, EventOf } from './log/event.ts'
 export type { EventFilter, EventPattern, EventSelection } from './log/events.ts'
+export type { Moment } from './log/filters.ts'
 export type { HistoryEntry } from './log/history.ts'
+// Check
+export type { DifferenceKind, VerificationDifference, VerifyProgress } from './log/inspection.ts'
 export type { Page, PageOptions, PagePromise } from './log/page.ts'
 export type { From } from './log/place.ts'
+export type { PruneOptions, PruneReport } from './log/prune.ts'
 export type { ResourceFilter } from './log/resources.ts'
 export type { Timer, TimerFilter } from './log/timers.ts'
+export type { Verification, VerifyOptions } from './log/verify.ts'
 // Describe resources
 export {
   type CommandsOf,

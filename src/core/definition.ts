@@ -106,7 +106,7 @@ export interface Whereabouts {
  * resource is from then on. Its parameter may have the types that the earlier version had.
  */
 export type Migration = {
-  // A method, whose parameter may be narrower than what is declared here.
+  /** A method, whose parameter may be narrower than what is declared here. */
   from(earlier: { readonly value: unknown; readonly context: JsonObject }): Whereabouts
 }['from']
 
