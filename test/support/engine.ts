@@ -253,7 +253,7 @@ export function typesOf(events: readonly { readonly type: string }[]): string[] 
   return events.map((event) => event.type)
 }
 
-/** Checks that the log of an engine is dense, its versions are without holes, and its causes come first. */
+/** Checks that the log of an engine is dense, its versions are without holes, its causes come first, and that it verifies. */
 export async function expectVerified(engine: AnyEngine): Promise<void> {
   const log = await fullLog(engine, { tenant: '*' })
   expect(log.map(({ seq }) => seq)).toEqual(log.map((_, index) => index + 1))
@@ -266,4 +266,7 @@ export async function expectVerified(engine: AnyEngine): Promise<void> {
     versions.set(resource_id, resource_version)
     ids.add(id)
   }
+  const { checked, differences } = await engine.verify()
+  expect(differences).toEqual([])
+  expect(checked).toMatchObject({ resources: versions.size, events: log.length })
 }

@@ -1,0 +1,55 @@
+/** Which parts of the benchmark are asked for, and how large? @module */
+
+import { parseArgs } from 'node:util'
+import { ENTRIES, type Entry } from './contenders.ts'
+import { CONTRACT } from './contract.ts'
+
+/** How much is measured. */
+export interface Sizes {
+  readonly rounds: number
+  /** The lengths of the two logs. */
+  readonly few: number
+  readonly many: number
+  readonly timers: number
+}
+
+/** What is measured besides the entries. */
+const PARTS = ['timers', 'history', 'subscribe', 'open'] as const
+
+const FULL: Sizes = { rounds: 3, few: 10_000, many: 1_000_000, timers: 100_000 }
+const QUICK: Sizes = { rounds: 1, few: 10_000, many: 100_000, timers: 10_000 }
+
+/** What is asked for on the command line. */
+export interface Asked {
+  readonly sizes: Sizes
+  /** Those asked for, and the peers that they are compared with. */
+  readonly entries: readonly Entry[]
+  /** Whether one of these is asked for. */
+  isAsked(...parts: readonly (typeof PARTS)[number][]): boolean
+}
+
+/** Reads the arguments: `--only history,pawl/64` for some parts, `--quick` for small sizes. */
+export function parseOptions(args: readonly string[]): Asked {
+  const options = { only: { type: 'string' }, quick: { type: 'boolean' } } as const
+  const { only, quick = false } = parseArgs({ args: [...args], options }).values
+  const names = only?.split(',') ?? null
+  refuseUnknown(names ?? [])
+  const isWanted = (name: string) => names === null || names.some((asked) => isPartOf(asked, name))
+  const peers = CONTRACT.filter(({ name }) => isWanted(name)).map(({ over }) => over)
+  const entries = ENTRIES.filter(
+    ({ name, durability }) => isWanted(name) || (durability === 'full' && peers.includes(name)),
+  )
+  return { sizes: quick ? QUICK : FULL, entries, isAsked: (...parts) => parts.some(isWanted) }
+}
+
+/** `pawl` stands for `pawl/64` and all the others. */
+function isPartOf(asked: string, name: string): boolean {
+  return name === asked || name.startsWith(`${asked}/`)
+}
+
+function refuseUnknown(names: readonly string[]): void {
+  const known = [...new Set(ENTRIES.map(({ name }) => name)), ...PARTS]
+  const unknown = names.filter((asked) => !known.some((name) => isPartOf(asked, name)))
+  if (unknown.length === 0) return
+  throw new Error(`--only ${unknown.join(',')}: there is only ${known.join(', ')}`)
+}
