@@ -101,9 +101,14 @@ async function withLease(runner: Runner, row: ConsumerRow): Promise<void> {
     await goOn(runner, held)
   } finally {
     // Given up at once, where that is possible; otherwise it runs out.
-    await context.store.releaseConsumer(leaseOf(held)).catch(() => {})
+    await release(runner, held).catch(() => {})
     context.arrivals.announce()
   }
+}
+
+async function release({ context: { store } }: Runner, held: Held): Promise<void> {
+  if (held.position !== held.stored) await store.advanceConsumer(leaseOf(held), held.position)
+  await store.releaseConsumer(leaseOf(held))
 }
 
 async function goOn(runner: Runner, held: Held): Promise<void> {

@@ -67,6 +67,9 @@ async function untilDue({ context, lease, life }: Runner, held: Held): Promise<v
   }
 }
 
+// A lease that has just been extended for the event before is as good as a new one.
+const FULL_ENOUGH = 0.95
+
 interface Attempt {
   readonly entry: ReadEntry
   readonly attempt: number
@@ -80,7 +83,7 @@ async function tryOnce(
   conclude: (store: Store) => Promise<boolean>,
 ): Promise<{ readonly error: unknown } | null> {
   const { context, lease } = runner
-  if (held.until - nowOf(context) < (lease * 2) / 3) {
+  if (held.until - nowOf(context) < lease * FULL_ENOUGH) {
     held.until = nowOf(context) + lease
     requireHeld(await context.store.extendLease(leaseOf(held)))
   }

@@ -169,10 +169,17 @@ function placesAfter(database: Database) {
       .select(({ selectFrom, exists }) => [
         'seq',
         'resource_id as resourceId',
+        // The row itself is looked at: what only the index says is what it once was.
         exists(
           selectFrom('pawl_resources as owner')
-            .select('owner.id')
-            .whereRef('owner.id', '=', 'pawl_events.resource_id'),
+            .select('owner.position')
+            .where('owner.position', 'in', (inner) =>
+              inner
+                .selectFrom('pawl_resources as listed')
+                .select('listed.position')
+                .whereRef('listed.id', '=', 'pawl_events.resource_id'),
+            )
+            .where(sql`+owner.id`, '=', sql.ref('pawl_events.resource_id')),
         )
           .$castTo<number>()
           .as('known'),
@@ -212,10 +219,7 @@ function strangePositions(database: Database) {
       .selectFrom('pawl_resources')
       .select('id')
       .where(({ eb, or }) =>
-        or([
-          eb('position', '>', Number.MAX_SAFE_INTEGER),
-          eb('position', '<', Number.MIN_SAFE_INTEGER),
-        ]),
+        or([eb('position', '>', Number.MAX_SAFE_INTEGER), eb('position', '<', 1)]),
       ),
   )
 }

@@ -63,7 +63,8 @@ export function createConnection(database: Database, timeout: number): Connectio
   }
   const take = async (token: Token, begin: () => void): Promise<() => void> => {
     requireOutside()
-    await untilGivenBack('transaction')
+    // Whoever has waited beside this one may have come first.
+    while (holder !== null) await untilGivenBack('transaction')
     const { promise, resolve } = withResolver()
     holder = promise
     const giveBack = (): void => {

@@ -77,7 +77,9 @@ function createStore(database: Database, { database: given, busyTimeout }: Sqlit
   const outer = {
     transaction: () => createTransaction(connection, whole, inTransaction),
     requireOutside: connection.requireOutside,
-    othersCommits: () => reading(() => Number(database.pragma('data_version', { simple: true }))),
+    // Not refused within a transaction: whoever watches for commits does so for many.
+    othersCommits: () =>
+      connection.pass('read', () => Number(database.pragma('data_version', { simple: true }))),
     backup: (path: string) => {
       connection.requireOutside()
       return backup(database, path)
