@@ -2,12 +2,11 @@
 
 import type { Context } from './context.ts'
 import type { Kind } from './core/kind.ts'
-import { closed, type Issue, refuseIssues } from './errors.ts'
+import { type Issue, refuseIssues } from './errors.ts'
 import type {
   Definitions,
   Following,
   Handler,
-  Lifecycle,
   LogHandle,
   ResourceHandle,
   Resources,
@@ -17,12 +16,9 @@ import type {
 } from './handles.ts'
 import { getEvent, listEvents, type Reader } from './log/events.ts'
 import { historyOf } from './log/history.ts'
-import { prune } from './log/prune.ts'
 import { acceptsOf, findResource, getResource, listResources } from './log/resources.ts'
 import { resourceAt } from './log/time-travel.ts'
 import { listTimers } from './log/timers.ts'
-import { verify } from './log/verify.ts'
-import { backUp } from './runtime/backup.ts'
 import {
   createResource,
   explainCommand,
@@ -33,12 +29,8 @@ import {
 import { consume } from './runtime/consume.ts'
 import type { EventHandler } from './runtime/consumer.ts'
 import { listConsumers, listParked, removeConsumer, retryParked } from './runtime/consumers.ts'
-import { migrate } from './runtime/migrate.ts'
 import { idIssues } from './runtime/options.ts'
-import { rotateKeys } from './runtime/rotate.ts'
-import { stopAll } from './runtime/running.ts'
 import { subscribe } from './runtime/subscribe.ts'
-import { createTimerLoop, tick } from './runtime/timers.ts'
 import { inTransaction, type OpenTransaction, requireFunction } from './runtime/transaction.ts'
 
 /** Binds everything that belongs to one tenant. */
@@ -131,36 +123,4 @@ function toResourceHandle(context: Context, reader: Reader, kind: Kind) {
     at: (id, moment) => resourceAt(context, tenant, kind, id, moment),
     reveal: (id, options) => revealSecrets(context, tenant, kind, id, options),
   } as ResourceHandle<never, never>
-}
-
-/** Binds what runs and ends an engine. */
-export function toLifecycle(context: Context): Lifecycle {
-  const timers = createTimerLoop(context)
-  let isClosed = false
-  const close = async (): Promise<void> => {
-    context.store.requireOutside()
-    isClosed = true
-    await stopAll(context)
-    await timers.stop()
-    await context.writer.close()
-    await context.store.close()
-  }
-  return {
-    start: async () => {
-      if (isClosed) throw closed()
-      await timers.start()
-    },
-    stop: () => timers.stop(),
-    tick: () => tick(context),
-    verify: (options) => verify(context, options),
-    prune: (options) => prune(context, options),
-    migrate: async (options) => {
-      if (isClosed) throw closed()
-      return migrate(context, options)
-    },
-    rotateKeys: () => rotateKeys(context),
-    backup: (path) => backUp(context, path),
-    close,
-    [Symbol.asyncDispose]: close,
-  }
 }

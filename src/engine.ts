@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import type { Database } from 'better-sqlite3'
 import { type AgentPlatform, agentPlatform } from '../machines/index.ts'
-import { toLifecycle, toScope, toTenant } from './bind.ts'
+import { toScope, toTenant } from './bind.ts'
 import { type AlarmClock, systemClock } from './clock.ts'
 import type { Base, Context } from './context.ts'
 import type { JsonLimits } from './core/json.ts'
@@ -12,6 +12,7 @@ import { type Duration, toMilliseconds } from './duration.ts'
 import { type Issue, refuseIssues } from './errors.ts'
 import type { Definitions, Engine } from './handles.ts'
 import { createIds } from './ids.ts'
+import { toLifecycle, toUpkeep } from './lifecycle.ts'
 import { createArrivals } from './runtime/arrivals.ts'
 import { createKeys, type Key, parseKeys } from './runtime/keys.ts'
 import { unknownKeys } from './runtime/options.ts'
@@ -194,5 +195,6 @@ const ROOT_TENANT = 'default'
 function toEngine(context: Context): Engine<Definitions> {
   const root = { tenant: ROOT_TENANT, root: true }
   const tenant = (id: string) => toScope(context, toTenant(root, id))
-  return { ...toScope(context, root), ...toLifecycle(context), tenant } as Engine<Definitions>
+  const life = { ...toLifecycle(context), ...toUpkeep(context) }
+  return { ...toScope(context, root), ...life, tenant } as Engine<Definitions>
 }

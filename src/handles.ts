@@ -1,23 +1,20 @@
 /** What can users of an engine do? Its public face, as types. @module */
 
 import type { Kysely } from 'kysely'
+import type { Lifecycle, Upkeep } from './lifecycle.ts'
 import type { Event, EventOf } from './log/event.ts'
 import type { EventFilter } from './log/events.ts'
 import type { Moment } from './log/filters.ts'
 import type { HistoryEntry } from './log/history.ts'
 import type { PageOptions, PagePromise } from './log/page.ts'
-import type { PruneOptions, PruneReport } from './log/prune.ts'
 import type { ResourceFilter } from './log/resources.ts'
 import type { Timer, TimerFilter } from './log/timers.ts'
-import type { Verification, VerifyOptions } from './log/verify.ts'
 import type { DefinedResource, ResourceOf, ResourceTypes, SummaryOf, TypesOf } from './resource.ts'
 import type { Attempt, Explanation } from './runtime/commands.ts'
 import type { ConsumeOptions } from './runtime/consumer.ts'
 import type { Consumer, ParkedEvent } from './runtime/consumers.ts'
-import type { MigrateOptions, MigrationReport } from './runtime/migrate.ts'
 import type { CreateOptions, RevealOptions, SendOptions } from './runtime/options.ts'
 import type { Outcome } from './runtime/outcomes.ts'
-import type { Rotation } from './runtime/rotate.ts'
 import type { Subscription } from './runtime/subscribe.ts'
 import type { AnyTables } from './store/store.ts'
 
@@ -189,55 +186,8 @@ export interface Following<D extends Definitions<D>> {
 
 /** An engine. The handle itself is that of the tenant `default`. */
 export type Engine<D extends Definitions<D>> = Scope<D> &
-  Lifecycle & {
+  Lifecycle &
+  Upkeep & {
     /** The same engine for another tenant. */
     tenant(id: string): Scope<D>
   }
-
-/** How an engine is run and ended. */
-export interface Lifecycle {
-  /** Fires timers from now on, until `stop` or `close`; resolves when those overdue have fired. */
-  start(): Promise<void>
-  /** Stops firing timers; resolves when those under way have been settled. */
-  stop(): Promise<void>
-  /** Fires the timers that are due now, for those who call it from a schedule of their own. */
-  tick(): Promise<{ readonly fired: number }>
-  /**
-   * Checks the whole database, of all tenants, while it is in use: that the log is complete and
-   * unaltered, that the machines say again what it says, and that it leads to everything else that is
-   * stored. Reports every difference and changes nothing.
-   */
-  verify(options?: VerifyOptions): Promise<Verification>
-  /**
-   * Removes the events of all tenants that are older than this from the beginning of the log, slice by
-   * slice, while the engine is in use. What a consumer or an idempotency key still needs stays, and so
-   * does everything after it.
-   *
-   * What was removed can no longer be listed, and `at` reaches back no further; resources stay as they are.
-   * Throws `storage_corrupt` when it comes upon entries that have been altered.
-   */
-  prune(options: PruneOptions): Promise<PruneReport>
-  /**
-   * Takes all resources of all tenants to the versions of their machines, through the definitions'
-   * `migrate`, while the engine is in use; tells how many, and which failed and why.
-   *
-   * A resource that a command or a timer reaches first is migrated then. It can be run again at any
-   * time: what has been done is not done twice.
-   */
-  migrate(options?: MigrateOptions): Promise<MigrationReport>
-  /**
-   * Encrypts anew, while the engine is in use, every secret that was not encrypted with the first key.
-   *
-   * Throws `decryption_failed` for a secret that no key opens, after all others have been done.
-   */
-  rotateKeys(): Promise<Rotation>
-  /**
-   * Copies the database, while the engine is in use, to a file that does not exist yet; the file appears
-   * when the copy is complete and on disk.
-   */
-  backup(path: string): Promise<void>
-  /** Ends the engine: waits for what has been sent, then refuses everything with `closed`. */
-  close(): Promise<void>
-  /** The same as `close`, for `await using`. */
-  [Symbol.asyncDispose](): Promise<void>
-}

@@ -1,5 +1,25 @@
 /** The public names of pawl. @module */
 
+// Open an engine
+
+export type { Duration } from './duration.ts'
+export { createEngine, type EngineOptions } from './engine.ts'
+export type {
+  Definitions,
+  Engine,
+  EventsOf,
+  Following,
+  LogHandle,
+  ResourceHandle,
+  Resources,
+  Scope,
+  TimersHandle,
+} from './handles.ts'
+export type { Lifecycle, Upkeep } from './lifecycle.ts'
+export { generateKey } from './runtime/keys.ts'
+
+// Describe resources
+
 export type {
   Check,
   Checked,
@@ -9,10 +29,24 @@ export type {
   Schema,
   Secret,
 } from './core/definition.ts'
-export type { Duration } from './duration.ts'
-// Open an engine
-export { createEngine, type EngineOptions } from './engine.ts'
+export {
+  type CommandsOf,
+  type DefinedResource,
+  defineResource,
+  now,
+  type Resource,
+  type ResourceTypes,
+  tell,
+} from './resource.ts'
+
+// Create and send
+
+export type { Attempt, Explanation } from './runtime/commands.ts'
+export type { Actor, CreateOptions, RevealOptions, SendOptions } from './runtime/options.ts'
+export type { Outcome } from './runtime/outcomes.ts'
+
 // Tell errors apart
+
 export {
   type Blocker,
   type ErrorCode,
@@ -23,62 +57,46 @@ export {
   type PawlErrorOf,
   type RefusalReason,
 } from './errors.ts'
-export type {
-  ConsumersHandle,
-  Definitions,
-  Engine,
-  EventsHandle,
-  EventsOf,
-  Following,
-  Handled,
-  Handler,
-  Lifecycle,
-  LogHandle,
-  ResourceHandle,
-  Resources,
-  Scope,
-  TimersHandle,
-  Transaction,
-} from './handles.ts'
+
 // Read back
+
 export type { Cause, Event, EventOf } from './log/event.ts'
 export type { EventFilter, EventPattern, EventSelection } from './log/events.ts'
 export type { Moment } from './log/filters.ts'
 export type { HistoryEntry } from './log/history.ts'
-// Check
-export type { DifferenceKind, VerificationDifference, VerifyProgress } from './log/inspection.ts'
 export type { Page, PageOptions, PagePromise } from './log/page.ts'
-export type { From } from './log/place.ts'
-export type { PruneOptions, PruneReport } from './log/prune.ts'
 export type { ResourceFilter } from './log/resources.ts'
 export type { Timer, TimerFilter } from './log/timers.ts'
-export type { Verification, VerifyOptions } from './log/verify.ts'
-// Describe resources
-export {
-  type CommandsOf,
-  type DefinedResource,
-  defineResource,
-  now,
-  type Resource,
-  type ResourceTypes,
-  tell,
-} from './resource.ts'
-// Create and send
-export type { Attempt, Explanation } from './runtime/commands.ts'
-// Follow and consume
+
+// Follow, consume, share a transaction
+
+export type { ConsumersHandle, EventsHandle, Handled, Handler, Transaction } from './handles.ts'
+export type { From } from './log/place.ts'
 export type { ConsumeOptions } from './runtime/consumer.ts'
 export type { Consumer, ParkedEvent } from './runtime/consumers.ts'
-// Keep secrets
-export { generateKey } from './runtime/keys.ts'
-// Change machines
+export type { Subscription } from './runtime/subscribe.ts'
+export type { AnyTables } from './store/store.ts'
+
+// Prove, describe, keep house
+
+export type {
+  DescribedCommand,
+  DescribedEvent,
+  DescribedStart,
+  DescribedState,
+  DescribedTell,
+  DescribedTimer,
+  DescribedTransition,
+  Description,
+  EventSource,
+} from './core/description.ts'
+export type { DifferenceKind, VerificationDifference, VerifyProgress } from './log/inspection.ts'
+export type { PruneOptions, PruneReport } from './log/prune.ts'
+export type { Verification, VerifyOptions } from './log/verify.ts'
 export type {
   MigrateOptions,
   MigrationFailure,
   MigrationReport,
   MigrationStep,
 } from './runtime/migrate.ts'
-export type { Actor, CreateOptions, RevealOptions, SendOptions } from './runtime/options.ts'
-export type { Outcome } from './runtime/outcomes.ts'
 export type { Rotation } from './runtime/rotate.ts'
-export type { Subscription } from './runtime/subscribe.ts'
-export type { AnyTables } from './store/store.ts'

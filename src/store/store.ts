@@ -129,7 +129,7 @@ export interface Store extends Reads, Upkeep, Consumers, Audit, Pruning {
   close(): Promise<void>
 }
 
-// Whoever does not name the types of their tables may do anything with them.
+/** The application's tables, as long as it does not name their types: anything goes. */
 // biome-ignore lint/suspicious/noExplicitAny: the tables are the application's own
 export type AnyTables = Record<string, Record<string, any>>
 

@@ -1,0 +1,114 @@
+/** How is an engine run, kept in order, and ended? @module */
+
+import type { Context } from './context.ts'
+import { describe } from './core/describe.ts'
+import type { Description } from './core/description.ts'
+import { closed, invalidInput, shown } from './errors.ts'
+import { type PruneOptions, type PruneReport, prune } from './log/prune.ts'
+import { type Verification, type VerifyOptions, verify } from './log/verify.ts'
+import { backUp } from './runtime/backup.ts'
+import { type MigrateOptions, type MigrationReport, migrate } from './runtime/migrate.ts'
+import { type Rotation, rotateKeys } from './runtime/rotate.ts'
+import { stopAll } from './runtime/running.ts'
+import { createTimerLoop, tick } from './runtime/timers.ts'
+
+/** How an engine is run and ended. */
+export interface Lifecycle {
+  /** Fires timers from now on, until `stop` or `close`; resolves when those overdue have fired. */
+  start(): Promise<void>
+  /** Stops firing timers; resolves when those under way have been settled. */
+  stop(): Promise<void>
+  /** Fires the timers that are due now, for those who call it from a schedule of their own. */
+  tick(): Promise<{ readonly fired: number }>
+  /** Ends the engine: waits for what has been sent, then refuses everything with `closed`. */
+  close(): Promise<void>
+  /** The same as `close`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** What keeps a database in order, for all tenants, while it is in use. */
+export interface Upkeep {
+  /**
+   * Describes a type of resource: its states, commands, events and timers as data, and as the text of
+   * a Mermaid `stateDiagram-v2`. Throws `invalid_input` for a type that is not registered.
+   */
+  describe(type: string): Promise<Description>
+  /**
+   * Checks the whole database, of all tenants, while it is in use: that the log is complete and
+   * unaltered, that the machines say again what it says, and that it leads to everything else that is
+   * stored. Reports every difference and changes nothing.
+   */
+  verify(options?: VerifyOptions): Promise<Verification>
+  /**
+   * Removes the events of all tenants that are older than this from the beginning of the log, slice by
+   * slice, while the engine is in use. What a consumer or an idempotency key still needs stays, and so
+   * does everything after it.
+   *
+   * What was removed can no longer be listed, and `at` reaches back no further; resources stay as they are.
+   * Throws `storage_corrupt` when it comes upon entries that have been altered.
+   */
+  prune(options: PruneOptions): Promise<PruneReport>
+  /**
+   * Takes all resources of all tenants to the versions of their machines, through the definitions'
+   * `migrate`, while the engine is in use; tells how many, and which failed and why.
+   *
+   * A resource that a command or a timer reaches first is migrated then. It can be run again at any
+   * time: what has been done is not done twice.
+   */
+  migrate(options?: MigrateOptions): Promise<MigrationReport>
+  /**
+   * Encrypts anew, while the engine is in use, every secret that was not encrypted with the first key.
+   *
+   * Throws `decryption_failed` for a secret that no key opens, after all others have been done.
+   */
+  rotateKeys(): Promise<Rotation>
+  /**
+   * Copies the database, while the engine is in use, to a file that does not exist yet; the file appears
+   * when the copy is complete and on disk.
+   */
+  backup(path: string): Promise<void>
+}
+
+/** Binds what runs and ends an engine. */
+export function toLifecycle(context: Context): Lifecycle {
+  const timers = createTimerLoop(context)
+  let isClosed = false
+  const close = async (): Promise<void> => {
+    context.store.requireOutside()
+    isClosed = true
+    await stopAll(context)
+    await timers.stop()
+    await context.writer.close()
+    await context.store.close()
+  }
+  return {
+    start: async () => {
+      if (isClosed) throw closed()
+      await timers.start()
+    },
+    stop: () => timers.stop(),
+    tick: () => tick(context),
+    close,
+    [Symbol.asyncDispose]: close,
+  }
+}
+
+/** Binds what keeps a database in order. */
+export function toUpkeep(context: Context): Upkeep {
+  return {
+    describe: async (type) => describeType(context, type),
+    verify: (options) => verify(context, options),
+    prune: (options) => prune(context, options),
+    migrate: (options) => migrate(context, options),
+    rotateKeys: () => rotateKeys(context),
+    backup: (path) => backUp(context, path),
+  }
+}
+
+function describeType({ registry }: Context, type: string): Description {
+  const kind = registry.byType.get(type)
+  if (kind !== undefined) return describe(kind)
+  const types = [...registry.byType.keys()].join(', ')
+  const message = `${shown(type)} is not registered (types: ${types})`
+  throw invalidInput('the type', [{ path: [], code: 'unknown_type', message }])
+}
