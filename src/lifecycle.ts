@@ -72,18 +72,21 @@ export interface Upkeep {
 /** Binds what runs and ends an engine. */
 export function toLifecycle(context: Context): Lifecycle {
   const timers = createTimerLoop(context)
-  let isClosed = false
-  const close = async (): Promise<void> => {
-    context.store.requireOutside()
-    isClosed = true
+  let closing: Promise<void> | null = null
+  const closeOnce = async (): Promise<void> => {
     await stopAll(context)
     await timers.stop()
     await context.writer.close()
     await context.store.close()
   }
+  const close = async (): Promise<void> => {
+    if (closing === null) context.store.requireAccess()
+    closing ??= closeOnce()
+    await closing
+  }
   return {
     start: async () => {
-      if (isClosed) throw closed()
+      if (closing !== null) throw closed()
       await timers.start()
     },
     stop: () => timers.stop(),
@@ -105,7 +108,8 @@ export function toUpkeep(context: Context): Upkeep {
   }
 }
 
-function describeType({ registry }: Context, type: string): Description {
+function describeType({ registry, store }: Context, type: string): Description {
+  store.requireAccess()
   const kind = registry.byType.get(type)
   if (kind !== undefined) return describe(kind)
   const types = [...registry.byType.keys()].join(', ')

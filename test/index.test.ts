@@ -5,11 +5,12 @@ describe('the public names', () => {
     expect(Object.keys(await import('pawl'))).toMatchInlineSnapshot(`
       [
         "createEngine",
-        "isPawlError",
-        "PawlError",
+        "generateKey",
         "defineResource",
         "now",
         "tell",
+        "isPawlError",
+        "PawlError",
       ]
     `)
   })

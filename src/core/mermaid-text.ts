@@ -2,9 +2,10 @@
 
 import type { DescribedState } from './description.ts'
 
-// What begins a statement, what the diagram calls itself and its own dots, and what comes before "TB".
+// What begins a statement or ends a block, what the diagram calls itself and its own dots, and what comes
+// before "TB".
 const RESERVED =
-  /^(?:accdescr|acctitle|as|class|classdef|click|default|href|note|root|scale|state|statediagram|style)$|_(?:start|end)$|direction$/i
+  /^(?:accdescr|acctitle|as|class|classdef|click|default|end|href|note|root|scale|state|statediagram|style)$|_(?:start|end)$|direction$/i
 
 /** The names of states in a diagram, by their ids: their keys where they can be, else made from their paths. */
 export function namesOf(

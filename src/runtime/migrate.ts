@@ -57,7 +57,7 @@ export async function migrate(
   options: MigrateOptions = {},
 ): Promise<MigrationReport> {
   checkOptions(options)
-  context.store.requireOutside()
+  context.store.requireAccess()
   const { dryRun = false } = options
   const pass: Pass = { context, dryRun, steps: [], failures: [] }
   for (const kind of context.registry.byType.values()) {

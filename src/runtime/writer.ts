@@ -48,7 +48,7 @@ export function createWriter(
     submit: (caller, plan) =>
       new Promise((resolve, reject) => {
         if (isClosed) return reject(closed())
-        context.store.requireOutside()
+        context.store.requireAccess()
         waiting.push({ caller, plan, reject, resolve: resolve as Call['resolve'] })
         flushing ??= flush()
       }),

@@ -119,8 +119,11 @@ export interface Store extends Reads, Upkeep, Consumers, Audit, Pruning {
   read<T>(plan: () => Plan<T>): Promise<T>
   /** Prepares a transaction that lasts until it is ended; it begins with its first use. */
   transaction(): Transaction
-  /** Throws `transaction_misuse` within a transaction: there, a call that goes around it would wait for ever. */
-  requireOutside(): void
+  /**
+   * Throws `closed` after the end, and `transaction_misuse` within a transaction: there, a call that
+   * goes around it would wait for ever.
+   */
+  requireAccess(): void
   /** A number that is another one when somebody else has written to the database since. */
   othersCommits(): Promise<number>
   /** Copies the database to a file that does not exist yet, while it is in use. */

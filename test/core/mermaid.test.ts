@@ -331,7 +331,7 @@ test.each([
 describe('names', () => {
   test.each([
     ...['as', 'class', 'classDef', 'click', 'Default', 'href', 'NOTE', 'root', 'scale', 'state'],
-    ...['style', 'stateDiagram', 'accTitle', 'accDescr', 'constructor', 'toString'],
+    ...['style', 'end', 'stateDiagram', 'accTitle', 'accDescr', 'constructor', 'toString'],
     ...['a_start', 'week_end', 'direction'],
   ])('that mean something to Mermaid are only shown: %s', (key) => {
     const mermaid = drawn({ initial: key, states: { [key]: {} } })
@@ -340,7 +340,7 @@ describe('names', () => {
     expect(labelsOf(mermaid)).toEqual([key])
   })
 
-  test.each(['end', 'idle', 'interaction_required', 'left', 'a1', 'end_of_note', 'fork'])(
+  test.each(['idle', 'interaction_required', 'left', 'a1', 'end_of_note', 'fork'])(
     'that mean nothing stay: %s',
     (key) => {
       expect(linesOf(drawn({ initial: key, states: { [key]: {} } }))).toEqual([`[*] --> ${key}`])

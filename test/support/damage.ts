@@ -52,7 +52,9 @@ export function damageByte(raw: Sqlite.Database, random: Random): Damage {
     const keys = raw.prepare(`select ${key} from ${table}`).pluck().all() as bigint[]
     const place = pick(random, keys)
     const row = raw.prepare(`select * from ${table} where ${key} = ?`).get(place)
-    const filled = Object.entries(row as Record<string, unknown>).filter(([, value]) => value !== null)
+    const filled = Object.entries(row as Record<string, unknown>).filter(
+      ([, value]) => value !== null,
+    )
     const [column, value] = pick(random, filled)
     const changed = changedByte(random, value)
     const owner = OWNERS[table]
@@ -69,7 +71,9 @@ export function damageByte(raw: Sqlite.Database, random: Random): Damage {
 }
 
 function shown(value: unknown): string {
-  return Buffer.isBuffer(value) ? value.toString('latin1').slice(0, 300) : String(value).slice(0, 300)
+  return Buffer.isBuffer(value)
+    ? value.toString('latin1').slice(0, 300)
+    : String(value).slice(0, 300)
 }
 
 /** A text as its bytes, so that it can become one that is none; a number with one bit the other way. */
@@ -104,7 +108,10 @@ interface Cell {
 function write(raw: Sqlite.Database, { table, key, column }: Cell, place: unknown, value: unknown) {
   const [slot, bound] = value instanceof Text ? ['cast(? as text)', value.bytes] : ['?', value]
   try {
-    return raw.prepare(`update ${table} set ${column} = ${slot} where ${key} = ?`).run(bound, place).changes === 1
+    return (
+      raw.prepare(`update ${table} set ${column} = ${slot} where ${key} = ?`).run(bound, place)
+        .changes === 1
+    )
   } catch (error) {
     if ((error as { code?: string }).code?.startsWith('SQLITE_CONSTRAINT')) return false
     throw error

@@ -115,7 +115,8 @@ async function fillThings(engine: AnyTestEngine): Promise<readonly string[]> {
   const actor = { type: 'api_key', id: 'key_7' }
   const ids: string[] = []
   for (const commands of [['go', 'go', 'go', 'rest'], ['go'], ['rest', 'go', 'rest', 'go'], []]) {
-    const { id } = (await things.create({}, { idempotencyKey: `create ${ids.length}`, actor })).resource
+    const { id } = (await things.create({}, { idempotencyKey: `create ${ids.length}`, actor }))
+      .resource
     ids.push(id)
     for (const [index, type] of commands.entries()) {
       await things.send(id, { type }, { idempotencyKey: `send ${ids.length} ${index}` })

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { access, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Database } from 'better-sqlite3'
-import { invalidInput } from '../../errors.ts'
+import { invalidInput, isPawlError, PawlError } from '../../errors.ts'
 import { storageError } from './failures.ts'
 
 // About 2 MB: some milliseconds, after which the event loop turns.
@@ -27,8 +27,16 @@ export async function backup(database: Database, path: string): Promise<void> {
     await syncFolder(dirname(path))
   } catch (error) {
     await rm(partial, { force: true })
-    throw storageError('backup', error)
+    throw failure(path, error)
   }
+}
+
+function failure(path: string, error: unknown): unknown {
+  const known = storageError('backup', error)
+  if (isPawlError(known)) return known
+  const reason = error instanceof Error ? error.message : String(error)
+  const message = `backup: ${JSON.stringify(path)} cannot be written (${reason}); check the path`
+  return new PawlError('storage_failed', message, { operation: 'backup' }, { cause: error })
 }
 
 async function requireNew(path: string): Promise<void> {

@@ -21,8 +21,8 @@ export interface Connection {
   take(token: Token, begin: () => void): Promise<() => void>
   /** Runs work that belongs to a transaction. */
   inside<T>(token: Token, work: () => Promise<T>): Promise<T>
-  /** Throws `transaction_misuse` in work that belongs to a transaction that is open. */
-  requireOutside(): void
+  /** Throws `closed` after the end, and `transaction_misuse` in work that belongs to a transaction that is open. */
+  requireAccess(): void
   /** Lets nobody on any more; resolves once whoever has the connection gave it back, or `grace` milliseconds later. */
   close(grace: number): Promise<void>
 }
@@ -33,7 +33,8 @@ export function createConnection(database: Database, timeout: number): Connectio
   let holder: Promise<void> | null = null
   let isClosed = false
 
-  const requireOutside = (): void => {
+  const requireAccess = (): void => {
+    if (isClosed || !database.open) throw closed()
     if (belonging.getStore()?.active) throw goesAround()
   }
   const untilGivenBack = async (operation: string): Promise<void> => {
@@ -62,7 +63,7 @@ export function createConnection(database: Database, timeout: number): Connectio
     }
   }
   const take = async (token: Token, begin: () => void): Promise<() => void> => {
-    requireOutside()
+    requireAccess()
     // Whoever has waited beside this one may have come first.
     while (holder !== null) await untilGivenBack('transaction')
     const { promise, resolve } = withResolver()
@@ -85,7 +86,7 @@ export function createConnection(database: Database, timeout: number): Connectio
     database,
     pass,
     take,
-    requireOutside,
+    requireAccess,
     inside: (token, work) => belonging.run(token, work),
     close: async (grace) => {
       isClosed = true

@@ -57,12 +57,12 @@ function createStore(database: Database, { database: given, busyTimeout }: Sqlit
   const writes = createWrites(database)
   const turn = createTurns()
   const reading: When = async (work) => {
-    connection.requireOutside()
+    connection.requireAccess()
     await turn()
     return connection.pass('read', work)
   }
   const writing: When = async (work) => {
-    connection.requireOutside()
+    connection.requireAccess()
     return connection.pass('write', () => within(whole, work))
   }
   const inTransaction = (run: When): Store => ({
@@ -72,17 +72,18 @@ function createStore(database: Database, { database: given, busyTimeout }: Sqlit
     read: (plan) => run(() => planner.read(NOTHING, plan)),
     transact: (plan) => run(() => planner.write(part, plan)),
     ...outer,
-    requireOutside: () => {},
+    requireAccess: () => {},
   })
   const outer = {
     transaction: () => createTransaction(connection, whole, inTransaction),
-    requireOutside: connection.requireOutside,
+    requireAccess: connection.requireAccess,
     // Not refused within a transaction: whoever watches for commits does so for many.
     othersCommits: () =>
       connection.pass('read', () => Number(database.pragma('data_version', { simple: true }))),
-    backup: (path: string) => {
-      connection.requireOutside()
-      return backup(database, path)
+    backup: async (path: string) => {
+      connection.requireAccess()
+      await connection.pass('backup', () => {})
+      await backup(database, path)
     },
     close: async () => {
       await connection.close(GRACE_MS)
