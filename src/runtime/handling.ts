@@ -1,5 +1,6 @@
 /** How is one event handled: tried, tried again, and put aside in the end? @module */
 
+import { isPawlError } from '../errors.ts'
 import { toEvent } from '../log/event.ts'
 import type { ReadEntry } from '../store/queries.ts'
 import type { Store } from '../store/store.ts'
@@ -100,6 +101,8 @@ async function tryOnce(
     return null
   } catch (error) {
     await transaction.rollback()
+    // The database had undone the transaction, and the handler has not passed that on.
+    if (isPawlError(error, 'transaction_misuse')) return { error }
     throw error
   }
 }
