@@ -89,7 +89,7 @@ export type {
   DescribedTransition,
   Description,
   EventSource,
-} from './core/description.ts'
+} from './core/describe/description.ts'
 export type { DifferenceKind, VerificationDifference, VerifyProgress } from './log/inspection.ts'
 export type { PruneOptions, PruneReport } from './log/prune.ts'
 export type { Verification, VerifyOptions } from './log/verify.ts'

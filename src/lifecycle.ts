@@ -1,8 +1,8 @@
 /** How is an engine run, kept in order, and ended? @module */
 
 import type { Context } from './context.ts'
-import { describe } from './core/describe.ts'
-import type { Description } from './core/description.ts'
+import { describe } from './core/describe/describe.ts'
+import type { Description } from './core/describe/description.ts'
 import { closed, invalidInput, shown } from './errors.ts'
 import { type PruneOptions, type PruneReport, prune } from './log/prune.ts'
 import { type Verification, type VerifyOptions, verify } from './log/verify.ts'

@@ -198,7 +198,7 @@ describe('in the log', () => {
     if (!(one && other)) throw new Error('there are no two sessions')
     const verification = await verifyWhile(
       () => exchange(one, other, 'data'),
-      () => exchange(other, one, 'data'),
+      () => exchange({ ...one, data: other.data }, { ...other, data: one.data }, 'data'),
     )
 
     expectFound(verification, one.resource_id, 'one')

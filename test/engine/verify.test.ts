@@ -250,7 +250,9 @@ describe('a database is sound', () => {
     try {
       const file = `${directory}/pawl.db`
       await body(file)
-      const engine = await openEngine({ ...options(file), database: file })
+      // The clock may not go back: a timer that is due later cannot have fired without a trace.
+      const now = new Date('2027-01-01')
+      const engine = await openEngine({ ...options(file), database: file, now })
       try {
         await expectSound(engine)
       } finally {

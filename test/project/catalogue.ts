@@ -5,13 +5,13 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { agentPlatform } from '../../machines/index.ts'
 import type { ResourceDefinition, Schema } from '../../src/core/definition.ts'
-import { describe } from '../../src/core/describe.ts'
+import { describe } from '../../src/core/describe/describe.ts'
 import type {
   DescribedCommand,
   DescribedTransition,
   Description,
-} from '../../src/core/description.ts'
-import { shownDuration } from '../../src/core/mermaid-text.ts'
+} from '../../src/core/describe/description.ts'
+import { shownDuration } from '../../src/core/describe/text.ts'
 import { createRegistry } from '../../src/core/registry.ts'
 import { root } from './program.ts'
 

@@ -1,6 +1,8 @@
 /** What can a kind of resource be, take, report and do by itself? @module */
 
-import type { Schema } from './definition.ts'
+import type { Schema } from '../definition.ts'
+import type { Kind } from '../kind.ts'
+import { allStates, type StateNode } from '../structure.ts'
 import type {
   DescribedCommand,
   DescribedEvent,
@@ -10,11 +12,9 @@ import type {
   EventSource,
 } from './description.ts'
 import { emitsOf, tellsOf } from './effects.ts'
-import type { Kind } from './kind.ts'
 import { lineage, matches, pathOf, transitionsOf } from './lineage.ts'
 import { toMermaid } from './mermaid.ts'
 import { firstActions } from './passage.ts'
-import { allStates, type StateNode } from './structure.ts'
 import { describeTimers, describeTransitions, triggerOf } from './transitions.ts'
 
 /** Describes a kind of resource; the same kind always gives the same description. */

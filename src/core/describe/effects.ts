@@ -1,9 +1,9 @@
 /** Which events, tells and timers do actions declare, as far as they say so beforehand? @module */
 
+import type { Machine } from '../machine.ts'
+import { allActions, builtinType, implementation, type StateNode } from '../structure.ts'
+import { tellDeclaration } from '../tell.ts'
 import type { DescribedTell } from './description.ts'
-import type { Machine } from './machine.ts'
-import { allActions, builtinType, implementation, type StateNode } from './structure.ts'
-import { tellDeclaration } from './tell.ts'
 
 /** The types of what actions emit, each once. */
 export function emitsOf(machine: Machine, actions: readonly unknown[]): string[] {

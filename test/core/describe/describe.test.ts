@@ -12,16 +12,16 @@ import {
   raise,
   setup,
 } from 'xstate'
-import { agentPlatform } from '../../machines/index.ts'
-import { describe as describeKind } from '../../src/core/describe.ts'
-import type { Description } from '../../src/core/description.ts'
-import { type Kind, toKind } from '../../src/core/kind.ts'
-import { createRegistry } from '../../src/core/registry.ts'
-import { tell } from '../../src/resource.ts'
-import { define } from '../support/define.ts'
-import { lifecycleOf, lifecycles } from '../support/lifecycles.ts'
-import { blueprintArbitrary, buildMachine, COMMANDS } from '../support/random-machines.ts'
-import { nothing } from '../support/things.ts'
+import { agentPlatform } from '../../../machines/index.ts'
+import { describe as describeKind } from '../../../src/core/describe/describe.ts'
+import type { Description } from '../../../src/core/describe/description.ts'
+import { type Kind, toKind } from '../../../src/core/kind.ts'
+import { createRegistry } from '../../../src/core/registry.ts'
+import { tell } from '../../../src/resource.ts'
+import { define } from '../../support/define.ts'
+import { lifecycleOf, lifecycles } from '../../support/lifecycles.ts'
+import { blueprintArbitrary, buildMachine, COMMANDS } from '../../support/random-machines.ts'
+import { nothing } from '../../support/things.ts'
 
 function kindOf(machine: AnyStateMachine, parts: object = {}): Kind {
   const commands = { go: nothing, rest: nothing }

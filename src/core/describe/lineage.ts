@@ -1,7 +1,7 @@
 /** Where does a state stand in its machine, and what leads away from it? @module */
 
-import type { StateNode } from './structure.ts'
-import type { Transition } from './xstate.ts'
+import type { StateNode } from '../structure.ts'
+import type { Transition } from '../xstate.ts'
 
 /** A state and those around it, the innermost first. */
 export function lineage(state: StateNode): StateNode[] {

@@ -1,9 +1,9 @@
 /** What does a machine do on the way from state to state, as far as it says so beforehand? @module */
 
+import type { Machine } from '../machine.ts'
+import type { StateNode } from '../structure.ts'
+import type { Transition } from '../xstate.ts'
 import { lineage } from './lineage.ts'
-import type { Machine } from './machine.ts'
-import type { StateNode } from './structure.ts'
-import type { Transition } from './xstate.ts'
 
 /** The actions on the way into the first states of a machine. */
 export function firstActions({ root }: Machine): unknown[] {

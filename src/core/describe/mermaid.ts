@@ -1,7 +1,7 @@
 /** How is a machine drawn in Mermaid? @module */
 
 import type { DescribedState, DescribedTransition, Description } from './description.ts'
-import { namesOf, shown, shownDuration } from './mermaid-text.ts'
+import { namesOf, shown, shownDuration } from './text.ts'
 
 type Described = Omit<Description, 'mermaid'>
 

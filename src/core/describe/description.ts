@@ -1,6 +1,6 @@
 /** What is said of a kind of resource, as plain data? @module */
 
-import type { TellTarget } from './tell.ts'
+import type { TellTarget } from '../tell.ts'
 
 /** A kind of resource: what it can be, what it takes, what it reports, what it does by itself. */
 export interface Description {

@@ -1,12 +1,12 @@
 /** What leads from state to state, what sets it off, and what does it cause? @module */
 
+import type { Kind } from '../kind.ts'
+import { allStates, causeOf } from '../structure.ts'
+import type { Transition } from '../xstate.ts'
 import type { DescribedTimer, DescribedTransition } from './description.ts'
 import { delayedRaises, emitsOf, tellsOf } from './effects.ts'
-import type { Kind } from './kind.ts'
 import { matches, pathOf, transitionsOf } from './lineage.ts'
 import { actionsOf } from './passage.ts'
-import { allStates, causeOf } from './structure.ts'
-import type { Transition } from './xstate.ts'
 
 /** What a transition waits for. */
 export type Trigger = Pick<DescribedTransition, 'kind' | 'on'>
