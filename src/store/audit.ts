@@ -74,6 +74,8 @@ export interface OutcomeGround {
 
 /** What a check of the whole database reads: each call gives what was there at one moment. */
 export interface Audit {
+  /** The time of the latest entry; undefined when there is none. */
+  latestTime(): Promise<number | undefined>
   /** The places of the log after one. */
   logSlice(after: number, limit: number): Promise<LogSlice>
   /** The resources after a position, in the order of their creation. */

@@ -25,8 +25,14 @@ export interface ConsumerRow extends ConsumerName {
 
 /** What a runner of a consumer holds: proof that nobody has taken over. */
 export interface Lease extends ConsumerName {
+  readonly owner: string
   readonly fence: number
   readonly until: number
+}
+
+/** A consumer that somebody runs. */
+export interface TakenRow extends ConsumerRow {
+  readonly owner: string
 }
 
 /** An event that a consumer has given up on. */
@@ -55,13 +61,13 @@ export interface Failure {
 export interface Consumers {
   /**
    * Takes a consumer over when it is free or its lease has run out, noting it at `position` if it is
-   * new; gives the row with the new fence, or undefined while another runner has it.
+   * new; `owner` is nobody else's, ever. Gives the row with the new fence, or undefined while another runner has it.
    */
   takeConsumer(
     consumer: ConsumerName & { readonly owner: string; readonly position: number },
     now: number,
     until: number,
-  ): Promise<ConsumerRow | undefined>
+  ): Promise<TakenRow | undefined>
   /** Moves the position on, forgets the failures of the event before it, and extends the lease. */
   advanceConsumer(lease: Lease, position: number): Promise<boolean>
   /** Extends the lease and changes nothing else. */

@@ -30,7 +30,9 @@ describe('a cursor', () => {
   test.each([[[0]], [[1]], [[Number.MAX_SAFE_INTEGER]], [[-5, 12]]])(
     'brings back the place %j',
     (place) => {
-      expect(fromCursor(listNamed('tasks'), toCursor(listNamed('tasks'), place), place.length)).toEqual(place)
+      expect(
+        fromCursor(listNamed('tasks'), toCursor(listNamed('tasks'), place), place.length),
+      ).toEqual(place)
     },
   )
 

@@ -4,7 +4,7 @@ import { openSqliteStore } from '../../src/store/sqlite/store.ts'
 import { handleOf, setupEngine } from '../support/engine.ts'
 import { failureOf } from '../support/errors.ts'
 import { temporaryFile } from '../support/temp.ts'
-import { rowOf, write } from './conformance.ts'
+import { rowOf, write } from './rows.ts'
 
 async function openStore(database: string | Database, busyTimeout = 20_000) {
   const store = await openSqliteStore({ database, durability: 'relaxed', busyTimeout })

@@ -1,81 +1,30 @@
 import { describe, expect, test } from 'vitest'
-import { ask, type Plan } from '../../src/core/questions.ts'
-import type {
-  OutcomeRow,
-  ResourceRow,
-  SealedEntry,
-  SecretChange,
-  TimerChange,
-} from '../../src/core/rows.ts'
+import { ask } from '../../src/core/questions.ts'
+import type { OutcomeRow, SecretChange, TimerChange } from '../../src/core/rows.ts'
 import type { EntryQuery, ResourceQuery, TimerQuery } from '../../src/store/queries.ts'
 import type { Store, Writes } from '../../src/store/store.ts'
 import { caught } from '../support/errors.ts'
-
-/** Opens an empty store that is closed when the test is over. */
-export type OpenStore = () => Promise<Store>
-
-const NOTHING: Writes = {
-  ...{ created: [], changed: [], noted: [], entries: [], timers: [], secrets: [], references: [] },
-  outcomes: [],
-}
-
-/** A resource as a plan would write it. */
-export function rowOf(id: string, parts: Partial<ResourceRow> = {}): ResourceRow {
-  return {
-    ...{ id, tenant: 'default', type: 'thing', status: 'calm', version: 1, final: false },
-    ...{ value: '"calm"', memory: null, context: '{"b":1,"a":[null]}', machine: '1:x' },
-    ...{ createdAt: 1000, updatedAt: 1000, statusSince: 1000, head: null },
-    ...parts,
-  }
-}
-
-/** An entry of the log as a plan would write it. */
-function entryOf(seq: number, resourceId: string, parts: Partial<SealedEntry> = {}): SealedEntry {
-  return {
-    ...{ seq, id: `evt_${seq}`, tenant: 'default', type: 'thing.went', internal: false },
-    ...{ resourceId, resourceVersion: 1, data: '{"n":1}', previousStatus: null, previousMs: null },
-    ...{ command: '{"type":"go"}', change: '{}', cause: 'go', actor: null },
-    ...{ correlationId: 'corr_1', causationId: null, createdAt: 1000 + seq },
-    hash: Buffer.alloc(32, seq),
-    ...parts,
-  }
-}
-
-/** Writes in one transaction. */
-export async function write(store: Store, writes: Partial<Writes>): Promise<void> {
-  await store.transact(() => planned({ ...NOTHING, ...writes }))
-}
-
-// biome-ignore lint/correctness/useYield: a plan that has no question
-function* planned(writes: Writes): Plan<{ writes: Writes; result: null }> {
-  return { writes, result: null }
-}
-
-/** What the store answers to a question. */
-function answerOf(store: Store, question: Parameters<typeof ask>[0]): Promise<unknown> {
-  return store.read(() => ask(question))
-}
-
-function set(resourceId: string, name: string | null, dueAt: number, event = '{"type":"x"}') {
-  const timer = { resourceId, tenant: 'default', name, event, dueAt }
-  return { change: 'set', timer } satisfies TimerChange
-}
-
-const EVERY_TIMER: TimerQuery = { after: null, limit: 100, tenant: null, resourceId: null }
+import { describeAudit, describePruning } from './conformance-audit.ts'
+import { describeConsumers } from './conformance-consumers.ts'
+import { describeLog } from './conformance-log.ts'
+import { describeSealing } from './conformance-sealing.ts'
+import { describeOpenTransactions } from './conformance-transactions.ts'
+import {
+  answerOf,
+  EVERY_ENTRY,
+  EVERY_THING,
+  EVERY_TIMER,
+  entryOf,
+  NOTHING,
+  type OpenStore,
+  rowOf,
+  set,
+  write,
+} from './rows.ts'
 
 async function timersOf(store: Store): Promise<string[]> {
   const timers = await store.listTimers(EVERY_TIMER)
   return timers.map(({ resourceId, name, dueAt }) => `${resourceId} ${name} ${dueAt}`)
-}
-
-const EVERY_THING: ResourceQuery = {
-  ...{ after: null, order: 'asc', limit: 100, tenant: 'default', type: 'thing' },
-  ...{ statuses: null, references: {}, createdAfter: null, createdBefore: null },
-}
-
-const EVERY_ENTRY: EntryQuery = {
-  ...{ after: null, order: 'asc', limit: 100, tenant: 'default', resourceId: null },
-  ...{ types: null, internal: true, since: null, until: null, upTo: null },
 }
 
 /** More names than any index is worth reading for one by one. */
@@ -92,6 +41,12 @@ export function describeStore(name: string, openStore: OpenStore): void {
     describe('a list of resources', () => describeResourceLists(openStore))
     describe('a list of entries', () => describeEntryLists(openStore))
     describe('checked machines', () => describeMachines(openStore))
+    describe('the log', () => describeLog(openStore))
+    describe('a check', () => describeAudit(openStore))
+    describe('pruning', () => describePruning(openStore))
+    describe('ciphertexts', () => describeSealing(openStore))
+    describe('consumers', () => describeConsumers(openStore))
+    describe('a transaction that lasts', () => describeOpenTransactions(openStore))
   })
 }
 

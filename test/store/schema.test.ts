@@ -6,7 +6,7 @@ import { type Durability, openDatabase } from '../../src/store/sqlite/open.ts'
 import { openSqliteStore } from '../../src/store/sqlite/store.ts'
 import { failureOf } from '../support/errors.ts'
 import { temporaryFile } from '../support/temp.ts'
-import { rowOf, write } from './conformance.ts'
+import { rowOf, write } from './rows.ts'
 
 async function openStore(database: string | Database, durability: Durability = 'relaxed') {
   const store = await openSqliteStore({ database, durability, busyTimeout: 5000 })

@@ -4,10 +4,11 @@ import { openSqliteStore, type SqliteOptions } from '../../src/store/sqlite/stor
 import type { Store } from '../../src/store/store.ts'
 import { caught } from '../support/errors.ts'
 import { temporaryFile } from '../support/temp.ts'
-import { describeStore, rowOf, write } from './conformance.ts'
+import { describeStore } from './conformance.ts'
+import { rowOf, write } from './rows.ts'
 
-async function open(database: SqliteOptions['database']): Promise<Store> {
-  const store = await openSqliteStore({ database, durability: 'relaxed', busyTimeout: 1000 })
+async function open(database: SqliteOptions['database'], busyTimeout = 1000): Promise<Store> {
+  const store = await openSqliteStore({ database, durability: 'relaxed', busyTimeout })
   onTestFinished(() => store.close())
   return store
 }
@@ -18,9 +19,11 @@ function applicationDatabase(): Sqlite.Database {
   return database
 }
 
-describeStore('SQLite in memory', () => open(':memory:'))
-describeStore('SQLite in a file', () => open(temporaryFile()))
-describeStore('SQLite that the application has open', () => open(applicationDatabase()))
+describeStore('SQLite in memory', (timeout) => open(':memory:', timeout))
+describeStore('SQLite in a file', (timeout) => open(temporaryFile(), timeout))
+describeStore('SQLite that the application has open', (timeout) =>
+  open(applicationDatabase(), timeout),
+)
 
 describe('an SQLite store', () => {
   test('has what it wrote when its file is opened again', async () => {

@@ -12,8 +12,10 @@ import {
   isPawlError,
   type MigrationReport,
   type Outcome,
+  type PruneReport,
   type RefusalReason,
   type Resource,
+  type VerificationDifference,
 } from '../../src/index.ts'
 import { createTestEngine } from '../../src/testing.ts'
 
@@ -139,6 +141,14 @@ describe('a resource', () => {
   test('may be missing for find only', () => {
     expectTypeOf(engine.sessions.find('sess_1')).resolves.toEqualTypeOf<Session | undefined>()
     expectTypeOf<Outcome<Session>['resource']>().toEqualTypeOf<Session>()
+  })
+
+  test('is read as it was at a place of the log or at a time', async () => {
+    const { at, get } = engine.tasks
+    expectTypeOf(at).returns.toEqualTypeOf<ReturnType<typeof get>>()
+    expectTypeOf(at).parameter(1).toEqualTypeOf<number | Date | string>()
+    // @ts-expect-error there is no moment by default
+    at('task_1')
   })
 
   test('is read, never written', () => {
@@ -344,6 +354,19 @@ describe('a resource of your own', () => {
     // @ts-expect-error a migration gives a context too
     defineResource({ ...parts, migrate: { 1: ({ value }) => ({ value }) } })
     expectTypeOf(await engine.migrate({ dryRun: true })).toEqualTypeOf<MigrationReport>()
+  })
+})
+
+describe('the whole database', () => {
+  test('is checked, and its log shortened', async () => {
+    const { differences, checked } = await engine.verify({ onProgress: ({ events }) => events })
+    expectTypeOf(differences).toEqualTypeOf<readonly VerificationDifference[]>()
+    expectTypeOf(checked.timers).toEqualTypeOf<number>()
+    expectTypeOf(await engine.prune({ events: '30d' })).toEqualTypeOf<PruneReport>()
+    // @ts-expect-error no duration
+    await engine.prune({ events: '3 weeks' })
+    // @ts-expect-error how long events are kept has to be said
+    await engine.prune({})
   })
 })
 

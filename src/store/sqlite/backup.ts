@@ -11,18 +11,20 @@ import { storageError } from './failures.ts'
 const PAGES_AT_ONCE = 512
 
 // SQLite starts over whenever another process has written. After this many pages, counted in times
-// the size of the database, the rest is copied in one go.
+// the size of the database, all of it is copied in one go, however much it has grown by then.
 const PATIENCE = 2
+const ALL_PAGES = 0x7fffffff
 
 /**
  * Copies a database to a file that does not exist yet. The file appears when the copy is complete and on
- * disk; what this connection commits meanwhile is in it.
+ * disk; what this connection commits meanwhile is in it. Calls back when the copy has begun: until then,
+ * no transaction may be open on the connection.
  */
-export async function backup(database: Database, path: string): Promise<void> {
+export async function backup(database: Database, path: string, begun: () => void): Promise<void> {
   await requireNew(path)
   const partial = `${path}.${randomBytes(4).toString('hex')}.partial`
   try {
-    await copyPages(database, partial)
+    await copyPages(database, partial, begun)
     await rename(partial, path)
     await syncFolder(dirname(path))
   } catch (error) {
@@ -49,15 +51,22 @@ async function requireNew(path: string): Promise<void> {
   throw invalidInput('the path of the backup', [{ path: [], code: 'exists', message }])
 }
 
-async function copyPages(database: Database, path: string): Promise<void> {
+async function copyPages(database: Database, path: string, begun: () => void): Promise<void> {
   let copied = 0
-  await database.backup(path, {
+  const { totalPages } = await database.backup(path, {
     progress: ({ totalPages }) => {
+      begun()
       copied += PAGES_AT_ONCE
-      return copied > totalPages * PATIENCE ? Math.max(totalPages, 1) : PAGES_AT_ONCE
+      return copied > totalPages * PATIENCE ? ALL_PAGES : PAGES_AT_ONCE
     },
   })
+  if (totalPages === 0) throw NOT_BEGUN
 }
+
+// What better-sqlite3 takes for the end: the application has opened a transaction of its own.
+const NOT_BEGUN = Object.assign(new Error('a transaction is open on this connection'), {
+  code: 'SQLITE_BUSY',
+})
 
 /** Makes the name of a new file as durable as the file. */
 async function syncFolder(folder: string): Promise<void> {

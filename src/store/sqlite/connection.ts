@@ -1,51 +1,48 @@
-/** Who may use the one connection now? @module */
+/** How does an engine use its connection: in turn, again while others have the database, and not after its end? @module */
 
-import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Database } from 'better-sqlite3'
 import { closed, PawlError } from '../../errors.ts'
 import { untilFree } from './busy.ts'
 import { storageError } from './failures.ts'
+import { gateOf, type Token } from './gate.ts'
+import { createTurns } from './turns.ts'
 
-/** Stands for a transaction that spans awaits. */
-export interface Token {
-  /** Whether it has the connection now. */
-  active: boolean
-}
-
-/** A connection that work takes in turns. */
+/** A connection, as one engine uses it. */
 export interface Connection {
   readonly database: Database
-  /** Does work as soon as the connection is free. Throws `storage_busy` when it does not become so in time. */
+  /** Does work as soon as the connection and the database are free. Throws `storage_busy` when that takes too long. */
   pass<T>(operation: string, work: () => T): Promise<T>
+  /** The same for work that writes. */
+  write<T>(work: () => T): Promise<T>
   /** Keeps the connection for a transaction, which `begin` opens, until the function that it gives is called. */
-  take(token: Token, begin: () => void): Promise<() => void>
+  take(token: Token, begin: () => void, head: () => number): Promise<() => void>
   /** Runs work that belongs to a transaction. */
   inside<T>(token: Token, work: () => Promise<T>): Promise<T>
   /** Throws `closed` after the end, and `transaction_misuse` in work that belongs to a transaction that is open. */
   requireAccess(): void
-  /** Lets nobody on any more; resolves once whoever has the connection gave it back, or `grace` milliseconds later. */
-  close(grace: number): Promise<void>
+  /** Resolves when the event loop has turned, where it has not for long. */
+  turn(): Promise<void>
+  /** The place at which the log ended when a transaction began that is still open; null while none is. */
+  headAtBegin(): number | null
+  /** How often others have written through the same connection. */
+  othersWrites(): number
+  /** Lets this engine do nothing any more, and sends away those of its calls that wait. */
+  close(): void
 }
 
-/** Creates the gate to a connection. `timeout` is how long to wait at it, in milliseconds. */
+/** Creates an engine's way to a connection. `timeout` is how long to wait for it, in milliseconds. */
 export function createConnection(database: Database, timeout: number): Connection {
-  const belonging = new AsyncLocalStorage<Token>()
-  let holder: Promise<void> | null = null
+  const gate = gateOf(database)
+  const whose = {}
   let isClosed = false
+  let own = 0
 
-  const requireAccess = (): void => {
+  const requireOpen = (): void => {
     if (isClosed || !database.open) throw closed()
-    if (belonging.getStore()?.active) throw goesAround()
-  }
-  const untilGivenBack = async (operation: string): Promise<void> => {
-    const end = performance.now() + timeout
-    while (holder !== null && !isClosed) {
-      if (!(await settlesWithin(holder, end - performance.now()))) throw heldTooLong(operation)
-    }
   }
   const attempt = <T>(operation: string, work: () => T): T => {
-    if (isClosed || !database.open) throw closed()
-    // The application has opened a transaction of its own on its connection, or another engine has.
+    requireOpen()
+    // The application has opened a transaction of its own on its connection.
     if (database.inTransaction) throw storageError(operation, BUSY)
     try {
       return work()
@@ -53,44 +50,53 @@ export function createConnection(database: Database, timeout: number): Connectio
       throw storageError(operation, error)
     }
   }
+  const turn = createTurns()
   const pass = async <T>(operation: string, work: () => T): Promise<T> => {
-    for (;;) {
-      await untilGivenBack(operation)
-      const done = await untilFree(operation, timeout, () =>
-        holder === null ? { result: attempt(operation, work) } : null,
-      )
-      if (done !== null) return done.result
-    }
+    await turn()
+    const end = performance.now() + timeout
+    return untilFree(operation, timeout, () =>
+      gate.join(whose, operation, end, () => attempt(operation, work)),
+    )
   }
-  const take = async (token: Token, begin: () => void): Promise<() => void> => {
+  const counted = <T>(work: () => T): T => {
+    const result = work()
+    gate.writes += 1
+    own += 1
+    return result
+  }
+  const requireAccess = (): void => {
+    requireOpen()
+    if (gate.belonging.getStore()?.active) throw goesAround()
+  }
+  const take: Connection['take'] = (token, begin, head) => {
     requireAccess()
-    // Whoever has waited beside this one may have come first.
-    while (holder !== null) await untilGivenBack('transaction')
-    const { promise, resolve } = withResolver()
-    holder = promise
-    const giveBack = (): void => {
-      token.active = false
-      if (holder === promise) holder = null
-      resolve()
-    }
-    try {
-      await untilFree('transaction', timeout, () => attempt('transaction', begin))
+    return pass('transaction', () => {
+      begin()
+      gate.headAtBegin = head()
       token.active = true
-      return giveBack
-    } catch (error) {
-      giveBack()
-      throw error
-    }
+      const giveBack = gate.keep()
+      return () => {
+        token.active = false
+        gate.headAtBegin = null
+        gate.writes += 1
+        own += 1
+        giveBack()
+      }
+    })
   }
   return {
     database,
     pass,
     take,
     requireAccess,
-    inside: (token, work) => belonging.run(token, work),
-    close: async (grace) => {
+    turn,
+    write: (work) => pass('write', () => counted(work)),
+    inside: (token, work) => gate.belonging.run(token, work),
+    headAtBegin: () => gate.headAtBegin,
+    othersWrites: () => gate.writes - own,
+    close: () => {
       isClosed = true
-      if (holder !== null) await settlesWithin(holder, grace)
+      gate.dismiss(whose, closed())
     },
   }
 }
@@ -100,31 +106,8 @@ const BUSY = Object.assign(new Error('a transaction is open on this connection')
   code: 'SQLITE_BUSY',
 })
 
-function withResolver(): { readonly promise: Promise<void>; readonly resolve: () => void } {
-  let resolve = () => {}
-  const promise = new Promise<void>((settle) => {
-    resolve = settle
-  })
-  return { promise, resolve }
-}
-
-async function settlesWithin(promise: Promise<void>, milliseconds: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(resolve, Math.max(0, milliseconds), false)
-  })
-  const inTime = await Promise.race([promise.then(() => true), late])
-  clearTimeout(timer)
-  return inTime
-}
-
 function goesAround(): PawlError<'transaction_misuse'> {
   const reason = 'within a transaction only its own handle can be used'
   const message = `${reason}: call tx.… instead of engine.…, which would wait for the transaction to end`
   return new PawlError('transaction_misuse', message, { reason })
-}
-
-function heldTooLong(operation: string): PawlError<'storage_busy'> {
-  const message = `${operation}: a transaction of this engine has not ended; keep transactions short, and await nothing slow in them`
-  return new PawlError('storage_busy', message, { operation })
 }

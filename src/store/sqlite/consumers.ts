@@ -31,7 +31,9 @@ function createLeases(database: Database): Immediate<Pick<Consumers, Leases>> {
   return {
     takeConsumer: (consumer, now, until) => {
       insert.run({ ...consumer })
-      return take.run({ ...consumer, now, until }) === 1 ? find.get({ ...consumer }) : undefined
+      if (take.run({ ...consumer, now, until }) !== 1) return undefined
+      const row = find.get({ ...consumer })
+      return row === undefined ? undefined : { ...row, owner: consumer.owner }
     },
     advanceConsumer: (lease, position) => advance.run({ ...lease, position }) === 1,
     extendLease: (lease) => extend.run({ ...lease }) === 1,
@@ -85,14 +87,15 @@ function taking(database: Database) {
   )
 }
 
-type LeaseSlot = Slot<'tenant' | 'name' | 'fence'>
+type LeaseSlot = Slot<'tenant' | 'name' | 'owner' | 'fence'>
 
-/** Changes a consumer as long as the fence is the one that the lease was given with. */
+/** Changes a consumer as long as the lease holds. One that was removed and is new again counts its owners from the start. */
 function fenced(slot: LeaseSlot) {
   return queries
     .updateTable('pawl_consumers')
     .where('tenant', '=', slot('tenant'))
     .where('name', '=', slot('name'))
+    .where('owner', '=', slot('owner'))
     .where('fence', '=', slot('fence'))
 }
 

@@ -2,7 +2,7 @@
 
 import type { Database } from 'better-sqlite3'
 import type { BaseRow, PruneView, Pruning } from '../audit.ts'
-import { baseReader } from './audit.ts'
+import { baseReader } from './audit-resource.ts'
 import { entryColumns, toEntryRow } from './columns.ts'
 import { audited, EVENTS } from './damage.ts'
 import type { Immediate } from './deferred.ts'
@@ -19,7 +19,7 @@ export function createPruning(database: Database): Immediate<Pruning> {
       if (through === null) return
       for (const base of bases) write(base)
       remove.run({ through })
-      move.run({ through })
+      if (move.run({ through }) !== 1) throw new Error('the row of the end of the log is missing')
     },
   }
 }

@@ -81,9 +81,12 @@ function createStore(database: Database, { database: given, busyTimeout }: Sqlit
     othersCommits: () =>
       connection.pass('read', () => Number(database.pragma('data_version', { simple: true }))),
     backup: async (path: string) => {
-      connection.requireAccess()
-      await connection.pass('backup', () => {})
-      await backup(database, path)
+      const giveBack = await connection.take({ active: false }, () => {})
+      try {
+        await backup(database, path, giveBack)
+      } finally {
+        giveBack()
+      }
     },
     close: async () => {
       await connection.close(GRACE_MS)

@@ -1,39 +1,53 @@
 /** How does a transaction span awaits? @module */
 
 import { Kysely } from 'kysely'
-import { PawlError } from '../../errors.ts'
+import { closed, PawlError } from '../../errors.ts'
 import type { AnyTables, Store, Transaction } from '../store.ts'
 import type { Bracket } from './brackets.ts'
-import type { Connection, Token } from './connection.ts'
+import type { Connection } from './connection.ts'
 import type { When } from './deferred.ts'
 import { createDialect } from './dialect.ts'
 import { storageError } from './failures.ts'
+import type { Token } from './gate.ts'
 
-/** Builds the store of a transaction from what runs work within it. */
-export type StoreWithin = (within: When) => Store
+/** What a transaction needs of the store that it belongs to. */
+export interface TransactionParts {
+  readonly connection: Connection
+  readonly whole: Bracket
+  /** Builds the store within it, from what runs work there. */
+  readonly storeWithin: (within: When) => Store
+  /** The place at which the log ends. */
+  readonly head: () => number
+}
+
+/** A transaction, with the way to undo it when its store closes. */
+export interface Closable extends Transaction {
+  /** Undoes it if it is open; what is still done in it is refused with `closed`. */
+  cutOff(): void
+}
 
 /** Prepares a transaction; it takes the connection with its first use. */
-export function createTransaction(
-  connection: Connection,
-  whole: Bracket,
-  storeWithin: StoreWithin,
-): Transaction {
+export function createTransaction(parts: TransactionParts): Closable {
+  const { connection, whole, storeWithin, head } = parts
   const { database } = connection
   const token: Token = { active: false }
   let giveBack: Promise<() => void> | null = null
-  let hasEnded = false
+  let ended: Error | null = null
 
+  const requireGoing = (): void => {
+    if (ended !== null) throw ended
+  }
   const begin = async (): Promise<void> => {
-    if (hasEnded) throw misuse('it has ended', 'await everything that you do in it')
-    giveBack ??= connection.take(token, whole.open)
+    requireGoing()
+    giveBack ??= connection.take(token, whole.open, head)
     await giveBack
+    requireGoing()
   }
   const within: When = async (work) => {
     await begin()
-    if (hasEnded) throw misuse('it has ended', 'await everything that you do in it')
-    if (!database.inTransaction) {
-      throw misuse('the database has undone it', 'an error before this one says why')
-    }
+    await connection.turn()
+    requireGoing()
+    if (!database.inTransaction) throw undone()
     try {
       return work()
     } catch (error) {
@@ -41,10 +55,10 @@ export function createTransaction(
     }
   }
   const end = async (close: () => void): Promise<void> => {
-    if (hasEnded) return
-    hasEnded = true
+    ended = misuse('it has ended', 'await everything that you do in it')
     const release = await giveBack?.catch(() => undefined)
     if (release === undefined) return
+    giveBack = null
     try {
       close()
     } finally {
@@ -56,21 +70,26 @@ export function createTransaction(
     db: new Kysely<AnyTables>({ dialect: createDialect(database, within) }),
     begin,
     run: (work) => connection.inside(token, work),
-    commit: () =>
-      end(() => {
-        if (!database.inTransaction) throw misuse('the database has undone it', 'run it again')
+    commit: async () => {
+      requireGoing()
+      await end(() => {
+        if (!database.inTransaction) throw undone()
         whole.keep()
-      }),
+      })
+    },
     rollback: () => end(whole.undo),
+    cutOff: () => {
+      ended = closed()
+      if (token.active) whole.undo()
+    },
   }
 }
 
+function undone(): PawlError<'transaction_misuse'> {
+  return misuse('the database has undone it', 'an error before this one says why')
+}
+
 function misuse(reason: string, advice: string): PawlError<'transaction_misuse'> {
-  return new PawlError(
-    'transaction_misuse',
-    `the transaction cannot be used: ${reason}; ${advice}`,
-    {
-      reason,
-    },
-  )
+  const message = `the transaction cannot be used: ${reason}; ${advice}`
+  return new PawlError('transaction_misuse', message, { reason })
 }
