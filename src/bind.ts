@@ -43,7 +43,7 @@ export function toScope(context: Context, reader: Reader): Scope<Definitions> {
       requireFunction('the work of the transaction', work)
       return inTransaction(context, (transaction) => work(toTransaction(reader, transaction)))
     },
-    consume: (name, options, handler) =>
+    consume: async (name, options, handler) =>
       consume(context, reader, name, options, bound(reader, handler)),
     consumers: {
       list: () => listConsumers(context, reader),
@@ -86,7 +86,8 @@ function toTransaction(
 
 /** A consumer's handler, with the engine of its transaction bound. */
 function bound(reader: Reader, handler: Handler<Definitions>): EventHandler {
-  requireFunction('the handler of the consumer', handler)
+  // What is no function is refused where the other options are.
+  if (typeof handler !== 'function') return handler
   return (event, { attempt, signal, ...inner }) => {
     const tx = toTransaction(reader, inner)
     return handler(event as never, { tx, attempt, signal })

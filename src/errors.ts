@@ -124,8 +124,16 @@ export function shown(value: unknown): string {
   try {
     return JSON.stringify(value) ?? String(value)
   } catch {
-    return String(value)
+    return Object.prototype.toString.call(value)
   }
+}
+
+/** What a thrown value says, whatever it is. */
+export function messageOf(error: unknown): string {
+  if (typeof error === 'string') return error
+  if (!(error instanceof Error)) return shown(error)
+  const { message }: { message: unknown } = error
+  return typeof message === 'string' ? message : shown(message)
 }
 
 /** Builds an `invalid_input` error whose message repeats every issue. */

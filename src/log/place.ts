@@ -1,7 +1,7 @@
 /** From which place on is the log to be read? @module */
 
 import type { Context } from '../context.ts'
-import { type Issue, invalidInput } from '../errors.ts'
+import { type Issue, invalidInput, isPawlError } from '../errors.ts'
 import { placeOf, type Reader } from './events.ts'
 
 /** Where to begin: the oldest entry there is, after all there are now, after an event or a page, or at a moment. */
@@ -9,19 +9,31 @@ export type From = 'start' | 'now' | Date | (string & {})
 
 /** The place after which to begin. Throws `invalid_input` for what is no place in this log. */
 export async function placeFrom(context: Context, reader: Reader, from: From): Promise<number> {
+  if (from === 'now') return context.store.headNow()
   const { head, pruned } = await context.store.log()
   if (from === 'start') return pruned
-  if (from === 'now') return head
   if (from instanceof Date) {
     const place = await context.store.placeAt(from.getTime())
     return place === undefined ? head : place - 1
   }
-  const place = (await placeOf(context, reader, from)) ?? 0
+  const place = (await placeOfText(context, reader, from)) ?? 0
   if (place > head) {
     throw badPlace('it is ahead of the log: has the database been restored from an older copy?')
   }
   if (place < pruned) throw badPlace('the log after it has been pruned')
   return place
+}
+
+async function placeOfText(context: Context, reader: Reader, from: string): Promise<number | null> {
+  try {
+    return await placeOf(context, reader, from)
+  } catch (error) {
+    if (!isPawlError(error, 'invalid_input')) throw error
+    const [issue] = error.details.issues
+    throw issue?.code === 'strange_cursor'
+      ? badPlace(issue.message)
+      : badPlace('it is no event of this log, nor the next_cursor of one of its pages')
+  }
 }
 
 /** Says what is wrong with a beginning, as far as that can be said without looking at the log. */

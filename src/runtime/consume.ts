@@ -4,7 +4,7 @@ import type { Context } from '../context.ts'
 import { isPawlError } from '../errors.ts'
 import type { Reader } from '../log/events.ts'
 import { placeFrom } from '../log/place.ts'
-import type { ConsumerRow } from '../store/consumers.ts'
+import type { TakenRow } from '../store/consumers.ts'
 import type { ReadEntry } from '../store/queries.ts'
 import {
   type ConsumeOptions,
@@ -69,7 +69,7 @@ function mayPass(code: string): boolean {
 }
 
 /** Takes the lease, once nobody else has it; undefined when the consumer has to stop before. */
-async function takeLease(runner: Runner, position: number): Promise<ConsumerRow | undefined> {
+async function takeLease(runner: Runner, position: number): Promise<TakenRow | undefined> {
   const { context, consumer, lease, life } = runner
   while (!life.signal.aborted) {
     const seen = context.arrivals.count()
@@ -94,7 +94,7 @@ async function takeLease(runner: Runner, position: number): Promise<ConsumerRow 
   return undefined
 }
 
-async function withLease(runner: Runner, row: ConsumerRow): Promise<void> {
+async function withLease(runner: Runner, row: TakenRow): Promise<void> {
   const { context } = runner
   const held: Held = { ...row, until: row.leasedUntil, stored: row.position, storeAt: 0 }
   try {
@@ -107,7 +107,9 @@ async function withLease(runner: Runner, row: ConsumerRow): Promise<void> {
 }
 
 async function release({ context: { store } }: Runner, held: Held): Promise<void> {
-  if (held.position !== held.stored) await store.advanceConsumer(leaseOf(held), held.position)
+  // Where an event fails, the position stays behind it with all that is known of its failures.
+  const isAhead = held.position !== held.stored && held.attempts === 0
+  if (isAhead) await store.advanceConsumer(leaseOf(held), held.position)
   await store.releaseConsumer(leaseOf(held))
 }
 
@@ -131,9 +133,11 @@ function moveTo({ context }: Runner, held: Held, position: number): void {
 }
 
 async function handleAll(runner: Runner, held: Held, entries: readonly ReadEntry[]): Promise<void> {
+  const { life } = runner
   for (const entry of entries) {
     await handle(runner, held, entry)
-    if (runner.life.signal.aborted) return
+    while (!life.signal.aborted && (await handleParked(runner, held))) {}
+    if (life.signal.aborted) return
   }
 }
 
@@ -164,6 +168,11 @@ function waitForMore(runner: Runner, held: Held, seen: number): Promise<void> {
   return firstOf(
     aborted(life.signal),
     (ring) => context.arrivals.next(seen, ring),
-    (ring) => context.clock.alarm(writeDue(runner, held), ring),
+    (ring) =>
+      context.clock.alarm(writeDue(runner, held), () => {
+        // The alarm is believed rather than the clock, which may stand still.
+        held.storeAt = 0
+        ring()
+      }),
   )
 }

@@ -63,6 +63,7 @@ export interface Runner {
 
 /** Where a runner is, as long as it has the lease. */
 export interface Held extends ConsumerName {
+  readonly owner: string
   readonly fence: number
   /** When the lease runs out. */
   until: number
@@ -89,8 +90,8 @@ export function requireHeld(holds: boolean): void {
 }
 
 /** The proof that a runner shows with all that it writes. */
-export function leaseOf({ tenant, name, fence, until }: Held): Lease {
-  return { tenant, name, fence, until }
+export function leaseOf({ tenant, name, owner, fence, until }: Held): Lease {
+  return { tenant, name, owner, fence, until }
 }
 
 /** The time, in milliseconds since 1970. */

@@ -1,16 +1,17 @@
 /** How is one event handled: tried, tried again, and put aside in the end? @module */
 
-import { isPawlError } from '../errors.ts'
+import { isPawlError, messageOf } from '../errors.ts'
 import { toEvent } from '../log/event.ts'
 import type { ReadEntry } from '../store/queries.ts'
 import type { Store } from '../store/store.ts'
 import { type Held, leaseOf, nowOf, type Runner, requireHeld } from './consumer.ts'
-import type { Life } from './running.ts'
+import { graceOver } from './running.ts'
 import { inTransaction, type OpenTransaction, openTransaction } from './transaction.ts'
-import { aborted, firstOf, type Source } from './wait.ts'
+import { aborted, firstOf } from './wait.ts'
 
 // The pause after a failure doubles up to this, in milliseconds.
 const LONGEST_PAUSE_MS = 3_600_000
+const MOST_DOUBLINGS = 30
 
 /** Handles an event until it is done or parked, or the consumer has to stop. */
 export async function handle(runner: Runner, held: Held, entry: ReadEntry): Promise<void> {
@@ -19,8 +20,15 @@ export async function handle(runner: Runner, held: Held, entry: ReadEntry): Prom
     await untilDue(runner, held)
     if (life.signal.aborted) return
     const attempt = held.attempts + 1
-    const failure = await tryOnce(runner, held, { entry, attempt }, (store) =>
-      store.advanceConsumer(leaseOf(held), entry.seq),
+    const failure = await tryOnce(
+      runner,
+      held,
+      { entry, attempt },
+      {
+        conclude: (store) => store.advanceConsumer(leaseOf(held), entry.seq),
+        isConcluded: async (store) =>
+          ((await store.findConsumer(held))?.position ?? 0) >= entry.seq,
+      },
     )
     if (failure === null) return moveOn(held, entry.seq)
     // What fails while the consumer stops may have failed because of that.
@@ -40,8 +48,15 @@ export async function handleParked(runner: Runner, held: Held): Promise<boolean>
   const failure =
     entry === undefined
       ? { error: new Error('the event is no longer in the log') }
-      : await tryOnce(runner, held, { entry, attempt }, (store) =>
-          store.unparkEvent(leaseOf(held), parked.seq),
+      : await tryOnce(
+          runner,
+          held,
+          { entry, attempt },
+          {
+            conclude: (store) => store.unparkEvent(leaseOf(held), parked.seq),
+            isConcluded: async (store) =>
+              !(await store.listParked(held)).some(({ seq }) => seq === parked.seq),
+          },
         )
   if (failure === null || life.signal.aborted) return true
   context.onError(failure.error)
@@ -55,39 +70,58 @@ function moveOn(held: Held, position: number): void {
   Object.assign(held, { position, stored: position, attempts: 0, nextAt: 0 })
 }
 
-/** Waits out the pause after a failure, keeping the lease. */
-async function untilDue({ context, lease, life }: Runner, held: Held): Promise<void> {
+/** Waits out the pause after a failure, keeping the lease; meanwhile parked events may be tried again. */
+async function untilDue(runner: Runner, held: Held): Promise<void> {
+  const { context, lease, life } = runner
   while (!life.signal.aborted && held.nextAt > nowOf(context)) {
-    const renewal = nowOf(context) + lease / 3
-    const until = Math.min(held.nextAt, renewal)
-    await firstOf(aborted(life.signal), (ring) => context.clock.alarm(until, ring))
-    held.until = nowOf(context) + lease
-    requireHeld(await context.store.extendLease(leaseOf(held)))
-    // A clock that stands still is not waited for twice.
-    if (until === held.nextAt) return
+    const seen = context.arrivals.count()
+    if (await handleParked(runner, held)) continue
+    let hasRung = false
+    const until = Math.min(held.nextAt, held.until - (lease * 2) / 3)
+    await firstOf(
+      aborted(life.signal),
+      (ring) => context.arrivals.next(seen, ring),
+      (ring) =>
+        context.clock.alarm(until, () => {
+          hasRung = true
+          ring()
+        }),
+    )
+    // The alarm is believed rather than the clock, which may stand still.
+    if (hasRung && until === held.nextAt) return
+    if (hasRung) await renew(runner, held)
   }
+}
+
+/** Extends the lease. Throws `LeaseLost` when somebody else has taken over. */
+async function renew({ context, lease }: Runner, held: Held): Promise<void> {
+  held.until = nowOf(context) + lease
+  requireHeld(await context.store.extendLease(leaseOf(held)))
 }
 
 // A lease that has just been extended for the event before is as good as a new one.
 const FULL_ENOUGH = 0.95
+
+/** What is written together with what the handler writes, and whether it has been. */
+interface Conclusion {
+  readonly conclude: (store: Store) => Promise<boolean>
+  readonly isConcluded: (store: Store) => Promise<boolean>
+}
 
 interface Attempt {
   readonly entry: ReadEntry
   readonly attempt: number
 }
 
-/** Tries an event once, and concludes it in the handler's transaction; gives what the handler threw. */
+/** Tries an event once, and concludes it in the handler's transaction; gives what went wrong. */
 async function tryOnce(
   runner: Runner,
   held: Held,
   attempt: Attempt,
-  conclude: (store: Store) => Promise<boolean>,
+  { conclude, isConcluded }: Conclusion,
 ): Promise<{ readonly error: unknown } | null> {
   const { context, lease } = runner
-  if (held.until - nowOf(context) < lease * FULL_ENOUGH) {
-    held.until = nowOf(context) + lease
-    requireHeld(await context.store.extendLease(leaseOf(held)))
-  }
+  if (held.until - nowOf(context) < lease * FULL_ENOUGH) await renew(runner, held)
   const transaction = openTransaction(context)
   const failure = await callHandler(runner, held, attempt, transaction)
   if (failure !== null) {
@@ -101,10 +135,18 @@ async function tryOnce(
     return null
   } catch (error) {
     await transaction.rollback()
-    // The database had undone the transaction, and the handler has not passed that on.
-    if (isPawlError(error, 'transaction_misuse')) return { error }
+    // It may have happened all the same: that can be looked up.
+    if (isPawlError(error, 'indeterminate') && (await isConcluded(context.store))) return null
+    if (isHandlersFault(error)) return { error }
     throw error
   }
+}
+
+/** Whether a commit may have failed for what the handler wrote: it broke a constraint, or swallowed an error that undid all. */
+function isHandlersFault(error: unknown): boolean {
+  return ['indeterminate', 'storage_failed', 'transaction_misuse'].some(
+    (code) => isPawlError(error) && error.code === code,
+  )
 }
 
 /** Calls the handler and waits for it, but not longer than it may take. */
@@ -135,29 +177,12 @@ async function callHandler(
       return () => {}
     },
     (ring) => context.clock.alarm(until, ring),
-    closing(life),
+    graceOver(life),
   )
   stopListening()
   if (settled !== undefined) return settled
   over.abort()
   return { error: new Error(`the handler took longer than its lease of ${lease} ms`) }
-}
-
-// How long a handler may go on once the engine is closing, in milliseconds.
-const GRACE_MS = 2000
-
-/** Rings when the engine has been closing for a while. */
-function closing(life: Life): Source {
-  return (ring) => {
-    let timeout: NodeJS.Timeout | undefined
-    const stop = aborted(life.signal)(() => {
-      if (life.isClosing()) timeout = setTimeout(ring, GRACE_MS)
-    })
-    return () => {
-      stop()
-      clearTimeout(timeout)
-    }
-  }
 }
 
 async function noteFailure(
@@ -168,7 +193,7 @@ async function noteFailure(
 ): Promise<void> {
   context.onError(cause)
   const now = nowOf(context)
-  const pause = Math.min(backoff * 2 ** (attempts - 1), LONGEST_PAUSE_MS)
+  const pause = Math.min(backoff * 2 ** Math.min(attempts - 1, MOST_DOUBLINGS), LONGEST_PAUSE_MS)
   Object.assign(held, { attempts, nextAt: now + pause, until: now + lease })
   const failure = { attempts, error: textOf(cause), nextAt: held.nextAt }
   requireHeld(await context.store.failConsumer(leaseOf(held), failure))
@@ -196,5 +221,5 @@ async function park(
 const LONGEST_ERROR = 1000
 
 function textOf(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).slice(0, LONGEST_ERROR)
+  return messageOf(error).slice(0, LONGEST_ERROR)
 }

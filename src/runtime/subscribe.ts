@@ -40,17 +40,19 @@ export function subscribe(
   // Asked for at once: 'now' is the moment of the call, not of the first step.
   const start = begin(context, reader, options)
   start.catch(() => {})
-  const life = beginLife(context, toSignal(options))
+  let life: Life | null = null
   let feed: Feed | null = null
   let last: Promise<unknown> | null = null
+  let isOver = false
 
   const finish = (): IteratorResult<Event, undefined> => {
-    life.end()
+    isOver = true
+    life?.end()
     return { done: true, value: undefined }
   }
-  // Nobody may be waiting for a next event who could see that there is none.
-  aborted(life.signal)(life.end)
   const step = async (): Promise<IteratorResult<Event, undefined>> => {
+    if (isOver) return finish()
+    life ??= beginReading(context, toSignal(options))
     try {
       feed ??= { ...(await start), life }
       const entry = takeEntry(feed) ?? (await awaitEntry(context, feed))
@@ -95,6 +97,13 @@ interface Start {
 
 interface Feed extends Start {
   readonly life: Life
+}
+
+function beginReading(context: Context, signal: AbortSignal | undefined): Life {
+  const life = beginLife(context, signal)
+  // Nobody may be waiting for a next event who could see that there is none.
+  aborted(life.signal)(life.end)
+  return life
 }
 
 /** The signal of options that have not been checked yet. */

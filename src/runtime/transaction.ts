@@ -2,8 +2,9 @@
 
 import type { Kysely } from 'kysely'
 import type { Commit, Context } from '../context.ts'
-import { refuseIssues } from '../errors.ts'
+import { closed, refuseIssues } from '../errors.ts'
 import type { AnyTables } from '../store/store.ts'
+import { beginLife, graceOver } from './running.ts'
 import { createWriter, publishTo } from './writer.ts'
 
 /** A transaction of the engine that lasts until it is ended. */
@@ -18,8 +19,8 @@ export interface OpenTransaction {
   run<T>(work: () => Promise<T>): Promise<T>
   /** Keeps everything, then tells those who listen. */
   commit(): Promise<void>
-  /** Undoes everything. */
-  rollback(): Promise<void>
+  /** Undoes everything; what is still done in it is refused for this reason. */
+  rollback(reason?: Error): Promise<void>
 }
 
 /** Prepares a transaction. */
@@ -43,14 +44,23 @@ export async function inTransaction<T>(
   work: (transaction: OpenTransaction) => Promise<T>,
 ): Promise<T> {
   const transaction = openTransaction(context)
-  await transaction.begin()
+  const life = beginLife(context)
+  // An engine that closes cannot wait for ever.
+  const callOff = graceOver(life)(() => {
+    life.end()
+    void transaction.rollback(closed())
+  })
   try {
+    await transaction.begin()
     const result = await transaction.run(() => work(transaction))
     await transaction.commit()
     return result
   } catch (error) {
     await transaction.rollback()
     throw error
+  } finally {
+    callOff()
+    life.end()
   }
 }
 

@@ -126,9 +126,11 @@ export interface Store extends Reads, Upkeep, Consumers, Audit, Pruning {
   requireAccess(): void
   /** A number that is another one when somebody else has written to the database since. */
   othersCommits(): Promise<number>
-  /** Copies the database to a file that does not exist yet, while it is in use. */
-  backup(path: string): Promise<void>
-  /** Ends the transaction that is open, if any, after a moment's grace. */
+  /** The place at which the log ends as far as it is committed; waits for nobody. */
+  headNow(): Promise<number>
+  /** Copies the database to a file that does not exist yet, while it is in use. Throws `closed` once the signal is aborted. */
+  backup(path: string, signal: AbortSignal): Promise<void>
+  /** Refuses everything from now on, and undoes what transactions of this store have left open. */
   close(): Promise<void>
 }
 
@@ -148,6 +150,6 @@ export interface Transaction {
   run<T>(work: () => Promise<T>): Promise<T>
   /** Ends it and keeps what was written; resolves when it is as durable as any commit. */
   commit(): Promise<void>
-  /** Ends it and undoes everything; nothing when it has ended. */
-  rollback(): Promise<void>
+  /** Ends it and undoes everything; nothing when it has ended. What is still done in it is refused for this reason. */
+  rollback(reason?: Error): Promise<void>
 }

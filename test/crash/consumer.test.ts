@@ -7,7 +7,7 @@ import { openRaw, rowsOf } from '../support/raw.ts'
 import { temporaryFile } from '../support/temp.ts'
 import { until } from '../support/until.ts'
 import { type Compiled, compile } from './compiled.ts'
-import { COPIED, COPIER } from './copies.ts'
+import { COPIED, COPIER, LEASE_MS } from './copies.ts'
 import { numberFrom, randomFrom, report } from './settings.ts'
 
 const KILLS = numberFrom('PAWL_KILLS', 25)
@@ -56,6 +56,13 @@ function startConsumers(database: string) {
   return {
     begun: () => begun,
     latest: () => latest,
+    /** Holds up the process that is at work until others have taken over, unless it has the lock. */
+    freeze: async (): Promise<void> => {
+      const frozen = working
+      frozen?.kill('SIGSTOP')
+      await after(2 * LEASE_MS)
+      frozen?.kill('SIGCONT')
+    },
     /** Kills the process that is at work or, if it is spared, another one; starts a new one. */
     kill: async (isSpared: boolean): Promise<void> => {
       const index = Math.max(
@@ -104,6 +111,7 @@ describe('a consumer that is killed again and again', () => {
       const writing = writeSome(engine, agent, 1 + upTo(20))
       // Mostly while an event is handled; now and then whenever it is, or the one that stands by.
       if (random() < 0.8) await until(() => consumers.begun() > begun, 'the next event')
+      if (random() < 0.2) await consumers.freeze()
       await after(upTo(40))
       await consumers.kill(random() < 0.2)
       if (consumers.latest() > (await stored())) inTheMiddle += 1

@@ -1,12 +1,12 @@
 import { setImmediate } from 'node:timers/promises'
 import { createEngine } from '../../src/index.ts'
-import { COPIED, COPIER, type CopyTables } from './copies.ts'
+import { COPIED, COPIER, type CopyTables, LEASE_MS } from './copies.ts'
 
 const [database = ''] = process.argv.slice(2)
 const engine = await createEngine({ database, durability: 'relaxed' })
 
 // Patient, so that a machine that is busy with other things parks nothing.
-const options = { type: COPIED, lease: '150ms', backoff: 1, tries: 1_000_000 } as const
+const options = { type: COPIED, lease: LEASE_MS, backoff: 1, tries: 1_000_000 } as const
 
 await engine.consume(COPIER, options, async ({ id, seq, type }, { tx, attempt }) => {
   process.send?.(seq)

@@ -4,6 +4,9 @@ export const COPIER = 'copier'
 /** The events that it copies. */
 export const COPIED = 'task.*'
 
+/** How long a process that has died keeps the others waiting. */
+export const LEASE_MS = 150
+
 interface Copy {
   readonly event_id: string
   readonly seq: number

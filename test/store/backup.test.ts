@@ -32,15 +32,7 @@ function add(store: Store): Promise<number> {
     const seq = Number(head) + 1
     const created = [rowOf(`thing ${seq}`, { context: PADDING })]
     const entries = [entryOf(seq, `thing ${seq}`, { data: PADDING })]
-    const nothing = {
-      changed: [],
-      noted: [],
-      timers: [],
-      secrets: [],
-      references: [],
-      outcomes: [],
-    }
-    return { writes: { ...nothing, created, entries }, result: seq }
+    return { writes: { ...NOTHING, created, entries }, result: seq }
   })
 }
 
@@ -59,6 +51,11 @@ function keepAdding(store: Store) {
       return adding
     },
   }
+}
+
+/** Copies a store, whatever that takes. */
+function backUp(store: Store, path: string, signal = new AbortController().signal): Promise<void> {
+  return store.backup(path, signal)
 }
 
 async function fill(store: Store, count: number): Promise<void> {
@@ -92,7 +89,7 @@ describe.each<[string, () => SqliteOptions['database']]>([
   test('has what the database has', async () => {
     const { store, path } = await setup(30)
 
-    await store.backup(path)
+    await backUp(store, path)
 
     expect(await lengthOf(path)).toBe(30)
     const copy = await open(path)
@@ -105,7 +102,7 @@ describe.each<[string, () => SqliteOptions['database']]>([
     const { store, path } = await setup(1)
     await writeFile(path, 'precious')
 
-    const error = await failureOf(store.backup(path))
+    const error = await failureOf(backUp(store, path))
 
     expect(error).toMatchObject({ code: 'invalid_input' })
     expect(error.message).toContain(path)
@@ -116,7 +113,7 @@ describe.each<[string, () => SqliteOptions['database']]>([
   test('takes no path in a folder that is not there', async () => {
     const { store, path } = await setup(1)
 
-    const error = await failureOf(store.backup(join(path, 'copy.db')))
+    const error = await failureOf(backUp(store, join(path, 'copy.db')))
 
     expect(error).toMatchObject({ code: 'storage_failed', operation: 'backup' })
     expect(readdirSync(dirname(path))).toEqual([])
@@ -127,7 +124,7 @@ describe.each<[string, () => SqliteOptions['database']]>([
     const { store, path } = await setup(1500)
     const writer = keepAdding(store)
 
-    await store.backup(path)
+    await backUp(store, path)
     await writer.stop()
 
     const length = await lengthOf(path)
@@ -141,7 +138,7 @@ describe.each<[string, () => SqliteOptions['database']]>([
     await add(transaction.store)
     await add(transaction.store)
 
-    const copying = store.backup(path)
+    const copying = backUp(store, path)
     await turns(20)
     await transaction.rollback()
     await copying
@@ -154,7 +151,7 @@ describe.each<[string, () => SqliteOptions['database']]>([
     async (later) => {
       const { store, path } = await setup(5)
 
-      const copying = store.backup(path)
+      const copying = backUp(store, path)
       await turns(later)
       const transaction = store.transaction()
       await add(transaction.store)
@@ -170,7 +167,7 @@ describe.each<[string, () => SqliteOptions['database']]>([
     const { store, path } = await setup(1)
     await store.close()
 
-    expect((await failureOf(store.backup(path))).code).toBe('closed')
+    expect((await failureOf(backUp(store, path))).code).toBe('closed')
     expect(readdirSync(dirname(path))).toEqual([])
   })
 })
@@ -183,7 +180,7 @@ describe('a backup, while another connection writes', () => {
     const writer = keepAdding(other)
     const paths = [temporaryFile('one.db'), temporaryFile('two.db')]
 
-    for (const path of paths) await store.backup(path)
+    for (const path of paths) await backUp(store, path)
     await writer.stop()
 
     const [first = 0, second = 0] = [await lengthOf(paths[0] ?? ''), await lengthOf(paths[1] ?? '')]
@@ -200,7 +197,7 @@ describe('a backup, while another connection writes', () => {
     const path = temporaryFile('copy.db')
     stranger.exec('begin immediate; create table half_made (id integer)')
 
-    await store.backup(path)
+    await backUp(store, path)
     stranger.exec('rollback')
 
     expect(await lengthOf(path)).toBe(10)

@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { ask } from '../../src/core/questions.ts'
 import type { Store, Transaction } from '../../src/store/store.ts'
 import { caught, failureOf } from '../support/errors.ts'
@@ -87,17 +87,19 @@ function describeEnds(openStore: OpenStore): void {
     })
   })
 
-  test('stays as it ended, however often it is ended after that', async () => {
+  test('stays as it ended: rolling it back does nothing, and committing it is refused', async () => {
     const { store, transaction } = await setupOpen(openStore)
     const undone = store.transaction()
     await note(transaction, 'kept')
     await transaction.commit()
     await transaction.rollback()
-    await transaction.commit()
     await note(undone, 'undone')
     await undone.rollback()
-    await undone.commit()
+    await undone.rollback()
 
+    for (const ended of [transaction, undone]) {
+      expect((await failureOf(ended.commit())).code).toBe('transaction_misuse')
+    }
     expect(await notesIn(store)).toEqual(['kept'])
   })
 
@@ -311,7 +313,7 @@ function describeMisuse(openStore: OpenStore): void {
     ['upkeep', (store) => store.markChecked('thing', '1:x')],
     ['a consumer', (store) => store.listConsumers(null)],
     ['a check', (store) => store.lastPosition()],
-    ['a copy', (store) => store.backup('nowhere')],
+    ['a copy', (store) => store.backup('nowhere', new AbortController().signal)],
     ['a transaction', (store) => store.transaction().begin()],
     ['a writer', (store) => store.requireAccess()],
   ])('%s that goes around it, in work that belongs to it', async (_, call) => {
@@ -382,45 +384,38 @@ function describeMisuse(openStore: OpenStore): void {
   })
 }
 
-/** What `close` gives whoever is in a transaction, and a moment more. */
-const GRACE_MS = 2000
-
 function describeClosing(openStore: OpenStore): void {
-  test('is kept when it commits in time', async () => {
-    const { store, transaction } = await setupOpen(openStore)
-    await note(transaction, 'mine')
-    let hasClosed = false
-
-    const closing = store.close().then(() => {
-      hasClosed = true
-    })
-    await turns(5)
-
-    expect(hasClosed).toBe(false)
-    await note(transaction, 'mine too')
-    await transaction.commit()
-    await closing
-  })
-
-  test('is undone when it goes on for too long; those who wait are told that it is closed', async () => {
+  test('is undone; what is still done in it is refused, and so are those who wait', async () => {
     const { store, transaction } = await setupOpen(openStore)
     await note(transaction, 'mine')
     const waiting = [
       failureOf(store.findResource('before')),
       failureOf(write(store, { created: [rowOf('a')] })),
+      failureOf(store.markChecked('thing', '1:x')),
       failureOf(store.transaction().begin()),
     ]
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
-    const closing = store.close()
-    await vi.advanceTimersByTimeAsync(GRACE_MS)
-    vi.useRealTimers()
-    await closing
+
+    await store.close()
 
     for (const { code } of await Promise.all(waiting)) expect(code).toBe('closed')
-    for (const call of [() => note(transaction, 'late'), () => transaction.commit()]) {
-      expect(['transaction_misuse', 'closed']).toContain((await failureOf(call)).code)
-    }
+    const calls = [
+      () => note(transaction, 'late'),
+      () => transaction.store.findResource('before'),
+      () => transaction.commit(),
+      () => store.findResource('before'),
+      () => store.transaction().begin(),
+    ]
+    for (const call of calls) expect((await failureOf(call)).code).toBe('closed')
     await transaction.rollback()
-    expect((await failureOf(store.findResource('before'))).code).toBe('closed')
+  })
+
+  test('and has not begun never does', async () => {
+    const store = await openStore()
+    const transaction = store.transaction()
+
+    await store.close()
+
+    expect((await failureOf(() => transaction.begin())).code).toBe('closed')
+    expect((await failureOf(() => note(transaction, 'late'))).code).toBe('closed')
   })
 }

@@ -45,7 +45,7 @@ export async function write(store: Store, writes: Partial<Writes>): Promise<void
 
 /** A plan that only writes. */
 // biome-ignore lint/correctness/useYield: a plan that has no question
-export function* planned(writes: Writes): Plan<{ writes: Writes; result: null }> {
+function* planned(writes: Writes): Plan<{ writes: Writes; result: null }> {
   return { writes, result: null }
 }
 

@@ -64,4 +64,21 @@ describe('an SQLite store', () => {
 
     expect(turns).toBe(3)
   })
+
+  test('that is closed in the middle of a transaction gives back a connection that others share', async () => {
+    const database = applicationDatabase()
+    const [store, other] = [await open(database), await open(database)]
+    const transaction = store.transaction()
+    await write(transaction.store, { created: [rowOf('a')] })
+    const waiting = write(other, { created: [rowOf('b')] })
+
+    await store.close()
+    await waiting
+
+    expect(database.inTransaction).toBe(false)
+    expect(await other.findResource('a')).toBe(undefined)
+    expect(await other.findResource('b')).toMatchObject(rowOf('b'))
+    await transaction.rollback()
+    expect(await other.findResource('b')).toMatchObject(rowOf('b'))
+  })
 })

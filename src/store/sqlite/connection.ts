@@ -4,7 +4,7 @@ import type { Database } from 'better-sqlite3'
 import { closed, PawlError } from '../../errors.ts'
 import { untilFree } from './busy.ts'
 import { storageError } from './failures.ts'
-import { gateOf, type Token } from './gate.ts'
+import { type Gate, gateOf, type Token } from './gate.ts'
 import { createTurns } from './turns.ts'
 
 /** A connection, as one engine uses it. */
@@ -34,63 +34,47 @@ export interface Connection {
 export function createConnection(database: Database, timeout: number): Connection {
   const gate = gateOf(database)
   const whose = {}
+  const turn = createTurns()
   let isClosed = false
   let own = 0
 
   const requireOpen = (): void => {
     if (isClosed || !database.open) throw closed()
   }
-  const attempt = <T>(operation: string, work: () => T): T => {
-    requireOpen()
-    // The application has opened a transaction of its own on its connection.
-    if (database.inTransaction) throw storageError(operation, BUSY)
-    try {
-      return work()
-    } catch (error) {
-      throw storageError(operation, error)
-    }
-  }
-  const turn = createTurns()
-  const pass = async <T>(operation: string, work: () => T): Promise<T> => {
-    await turn()
-    const end = performance.now() + timeout
-    return untilFree(operation, timeout, () =>
-      gate.join(whose, operation, end, () => attempt(operation, work)),
-    )
-  }
-  const counted = <T>(work: () => T): T => {
-    const result = work()
-    gate.writes += 1
-    own += 1
-    return result
-  }
   const requireAccess = (): void => {
     requireOpen()
     if (gate.belonging.getStore()?.active) throw goesAround()
   }
-  const take: Connection['take'] = (token, begin, head) => {
-    requireAccess()
-    return pass('transaction', () => {
-      begin()
-      gate.headAtBegin = head()
-      token.active = true
-      const giveBack = gate.keep()
-      return () => {
-        token.active = false
-        gate.headAtBegin = null
-        gate.writes += 1
-        own += 1
-        giveBack()
-      }
-    })
+  const pass: Connection['pass'] = async (operation, work) => {
+    await turn()
+    requireOpen()
+    const end = performance.now() + timeout
+    const attempt = () => {
+      requireOpen()
+      return attempted(database, operation, work)
+    }
+    return untilFree(operation, timeout, () => gate.join(whose, operation, end, attempt))
+  }
+  const countWrite = (): void => {
+    gate.writes += 1
+    own += 1
   }
   return {
-    database,
-    pass,
-    take,
-    requireAccess,
-    turn,
-    write: (work) => pass('write', () => counted(work)),
+    ...{ database, pass, requireAccess, turn },
+    write: (work) =>
+      pass('write', () => {
+        const result = work()
+        countWrite()
+        return result
+      }),
+    take: async (token, begin, head) => {
+      requireAccess()
+      const giveBack = await pass('transaction', () => taken(gate, token, begin, head))
+      return () => {
+        countWrite()
+        giveBack()
+      }
+    },
     inside: (token, work) => gate.belonging.run(token, work),
     headAtBegin: () => gate.headAtBegin,
     othersWrites: () => gate.writes - own,
@@ -98,6 +82,29 @@ export function createConnection(database: Database, timeout: number): Connectio
       isClosed = true
       gate.dismiss(whose, closed())
     },
+  }
+}
+
+function attempted<T>(database: Database, operation: string, work: () => T): T {
+  // The application has opened a transaction of its own on its connection.
+  if (database.inTransaction) throw storageError(operation, BUSY)
+  try {
+    return work()
+  } catch (error) {
+    throw storageError(operation, error)
+  }
+}
+
+/** Begins a transaction and shuts the gate behind it; gives what opens it again. */
+function taken(gate: Gate, token: Token, begin: () => void, head: () => number): () => void {
+  begin()
+  gate.headAtBegin = head()
+  token.active = true
+  const open = gate.keep()
+  return () => {
+    token.active = false
+    gate.headAtBegin = null
+    open()
   }
 }
 

@@ -1,6 +1,7 @@
 /** How does SQLite keep where consumers are, and what they have given up on? @module */
 
 import type { Database } from 'better-sqlite3'
+import { sql } from 'kysely'
 import type { ConsumerRow, Consumers, Lease } from '../consumers.ts'
 import type { Immediate } from './deferred.ts'
 import { createParking } from './parked.ts'
@@ -64,7 +65,8 @@ function inserting(database: Database) {
       .values({
         tenant: slot('tenant'),
         name: slot('name'),
-        position: slot('position'),
+        // Whoever begins at the start begins where the log does by now.
+        position: sql<number>`max(${slot('position')}, (select pruned from pawl_log))`,
         fence: 0,
         leased_until: 0,
       })

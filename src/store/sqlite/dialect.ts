@@ -44,6 +44,7 @@ function createDriver(database: Database, within: When): Driver {
 }
 
 function execute<Row>(database: Database, { sql, parameters }: CompiledQuery): QueryResult<Row> {
+  if (ENDS_OR_BEGINS.test(sql)) throw notHere()
   const statement = database.prepare<unknown[], Row>(sql)
   if (statement.reader) return { rows: statement.all(...parameters) }
   const { changes, lastInsertRowid } = statement.run(...parameters)
@@ -54,9 +55,15 @@ function execute<Row>(database: Database, { sql, parameters }: CompiledQuery): Q
   }
 }
 
+// Savepoints of the application's own are fine.
+const ENDS_OR_BEGINS = /^\s*(?:begin|commit|end|rollback(?!\s+(?:transaction\s+)?to\b))\b/i
+
 async function refuse(): Promise<never> {
+  throw notHere()
+}
+
+function notHere(): PawlError<'transaction_misuse'> {
   const reason = 'a transaction cannot begin or end within one'
-  throw new PawlError('transaction_misuse', `${reason}: tx.db is in a transaction already`, {
-    reason,
-  })
+  const message = `${reason}: tx.db is in a transaction already`
+  return new PawlError('transaction_misuse', message, { reason })
 }

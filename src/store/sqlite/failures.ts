@@ -13,6 +13,9 @@ const ADVICE: Readonly<Record<StorageCode, string>> = {
 
 /** SQLite's name of an error, such as `SQLITE_BUSY`; undefined for what is none. */
 function sqliteCode(error: unknown): string | undefined {
+  // What better-sqlite3 says while the application iterates over a statement of its own.
+  if (error instanceof TypeError && error.message.includes('busy executing a query'))
+    return 'SQLITE_BUSY'
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string')
     return undefined
   return error.code.startsWith('SQLITE_') ? error.code : undefined
@@ -29,7 +32,10 @@ export function storageError(operation: string, cause: unknown): unknown {
   const found = sqliteCode(cause)
   if (found === undefined || isPawlError(cause)) return cause
   const code = codeFor(found)
-  return new PawlError(code, `${operation}: ${ADVICE[code]} (${found})`, { operation }, { cause })
+  // SQLite names tables and columns, never values.
+  const reason = code === 'storage_failed' ? `: ${(cause as Error).message}` : ''
+  const message = `${operation}: ${ADVICE[code]} (${found})${reason}`
+  return new PawlError(code, message, { operation }, { cause })
 }
 
 /** The error for a commit that may or may not have happened. */

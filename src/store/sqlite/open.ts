@@ -23,7 +23,10 @@ const SYNCHRONOUS = { full: 2, relaxed: 1 } as const
 /** Opens a file, or takes a database that the application has open, and sets what pawl relies on. */
 export function openDatabase(database: string | Database, durability: Durability): Database {
   const opened = typeof database === 'string' ? openFile(database) : database
+  if (opened.inTransaction) throw unsupported('a transaction is open on it; end it first')
   try {
+    // The application's own connection waits as the application wants.
+    if (typeof database === 'string') opened.pragma(`busy_timeout = ${NATIVE_BUSY_MS}`)
     setPragmas(opened, durability)
     return opened
   } catch (cause) {
@@ -59,7 +62,6 @@ function refuseCrashingVersion(): void {
 }
 
 function setPragmas(database: Database, durability: Durability): void {
-  database.pragma(`busy_timeout = ${NATIVE_BUSY_MS}`)
   database.pragma('foreign_keys = on')
   database.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`)
   const mode = database.pragma('journal_mode = wal', { simple: true })

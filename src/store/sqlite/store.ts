@@ -1,15 +1,16 @@
 /** How does SQLite keep what the engine writes? @module */
 
 import type { Database } from 'better-sqlite3'
+import { closed } from '../../errors.ts'
 import type { Audit, Pruning } from '../audit.ts'
 import type { Consumers } from '../consumers.ts'
-import type { Reads, Store, Upkeep } from '../store.ts'
+import type { Reads, Store, Transaction, Upkeep } from '../store.ts'
 import { createAudit } from './audit.ts'
 import { backup } from './backup.ts'
 import { createMigrationLists } from './behind.ts'
 import { type Bracket, createBrackets, createPlanner, within } from './brackets.ts'
 import { untilFree } from './busy.ts'
-import { createConnection } from './connection.ts'
+import { type Connection, createConnection } from './connection.ts'
 import { createConsumers } from './consumers.ts'
 import { deferred, type Immediate, type When } from './deferred.ts'
 import { createLister } from './lists.ts'
@@ -18,7 +19,6 @@ import { type Durability, migrate, openDatabase, requireSynchronous } from './op
 import { createPruning } from './pruning.ts'
 import { createResealing, createSecretLists } from './secrets.ts'
 import { createTransaction } from './transaction.ts'
-import { createTurns } from './turns.ts'
 import { createChecks, createUpkeep } from './upkeep.ts'
 
 /** How to open an SQLite store. */
@@ -45,9 +45,6 @@ export async function openSqliteStore(options: SqliteOptions): Promise<Store> {
   }
 }
 
-// How long a transaction that is open may go on once the store is being closed, in milliseconds.
-const GRACE_MS = 2000
-
 function createStore(database: Database, { database: given, busyTimeout }: SqliteOptions): Store {
   const connection = createConnection(database, busyTimeout)
   const { view, whole, part } = createBrackets(database)
@@ -55,17 +52,15 @@ function createStore(database: Database, { database: given, busyTimeout }: Sqlit
   const reads = createReads(database)
   const audit = createAudit(database)
   const writes = createWrites(database)
-  const turn = createTurns()
   const reading: When = async (work) => {
     connection.requireAccess()
-    await turn()
     return connection.pass('read', work)
   }
   const writing: When = async (work) => {
     connection.requireAccess()
-    return connection.pass('write', () => within(whole, work))
+    return connection.write(() => within(whole, work))
   }
-  const inTransaction = (run: When): Store => ({
+  const storeWithin = (run: When): Store => ({
     ...deferred<Reads>(reads, run),
     ...deferred<Audit>(audit, run),
     ...deferred<Written>(writes, (work) => run(() => within(part, work))),
@@ -74,35 +69,81 @@ function createStore(database: Database, { database: given, busyTimeout }: Sqlit
     ...outer,
     requireAccess: () => {},
   })
-  const outer = {
-    transaction: () => createTransaction(connection, whole, inTransaction),
-    requireAccess: connection.requireAccess,
-    // Not refused within a transaction: whoever watches for commits does so for many.
-    othersCommits: () =>
-      connection.pass('read', () => Number(database.pragma('data_version', { simple: true }))),
-    backup: async (path: string) => {
-      const giveBack = await connection.take({ active: false }, () => {})
-      try {
-        await backup(database, path, giveBack)
-      } finally {
-        giveBack()
-      }
-    },
-    close: async () => {
-      await connection.close(GRACE_MS)
-      if (database.open && database.inTransaction) whole.undo()
-      // A database that the application opened stays open; closing one twice does nothing.
-      if (typeof given === 'string') database.close()
-    },
-  }
+  const outer = createOuter(connection, {
+    begin: () =>
+      createTransaction({ connection, whole, storeWithin, head: () => reads.log().head }),
+    head: () => reads.log().head,
+    isOwn: typeof given === 'string',
+  })
   return {
     ...deferred<Reads>(reads, reading),
     ...deferred<Audit>(audit, (work) => reading(() => within(view, work))),
     ...deferred<Written>(writes, writing),
     read: (plan) => reading(() => planner.read(view, plan)),
     // Not refused within a transaction: here the writer comes with the calls of many.
-    transact: (plan) => connection.pass('write', () => planner.write(whole, plan)),
+    transact: (plan) => connection.write(() => planner.write(whole, plan)),
     ...outer,
+  }
+}
+
+interface Outside {
+  readonly begin: () => Transaction
+  readonly head: () => number
+  /** Whether the connection has been opened for this store. */
+  readonly isOwn: boolean
+}
+
+/** What there is only outside of a transaction, or the same within it. */
+function createOuter(
+  connection: Connection,
+  { begin, head, isOwn }: Outside,
+): Omit<Store, keyof Reads | keyof Audit | keyof Written | 'read' | 'transact'> {
+  const { database } = connection
+  const open = new Set<Transaction>()
+  return {
+    transaction: () => remembered(open, begin()),
+    requireAccess: connection.requireAccess,
+    headNow: async () => {
+      connection.requireAccess()
+      return connection.headAtBegin() ?? head()
+    },
+    // Not refused within a transaction: whoever watches for commits does so for many.
+    othersCommits: () =>
+      connection.pass('read', () => {
+        const version = database.pragma('data_version', { simple: true })
+        return Number(version) + connection.othersWrites()
+      }),
+    backup: async (path, signal) => {
+      connection.requireAccess()
+      const all = database.memory
+        ? await connection.pass('backup', () => database.serialize())
+        : database.name
+      await backup(all, path, signal)
+    },
+    close: async () => {
+      connection.close()
+      await Promise.all([...open].map(({ rollback }) => rollback(closed())))
+      // A database that the application opened stays open; closing one twice does nothing.
+      if (isOwn) database.close()
+    },
+  }
+}
+
+/** Keeps a transaction in mind until it has ended. */
+function remembered(open: Set<Transaction>, transaction: Transaction): Transaction {
+  open.add(transaction)
+  const end = async (ending: () => Promise<void>): Promise<void> => {
+    try {
+      await ending()
+    } finally {
+      open.delete(transaction)
+    }
+  }
+  const { commit, rollback } = transaction
+  return {
+    ...transaction,
+    commit: () => end(commit),
+    rollback: (reason) => end(() => rollback(reason)),
   }
 }
 

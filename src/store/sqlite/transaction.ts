@@ -1,7 +1,7 @@
 /** How does a transaction span awaits? @module */
 
 import { Kysely } from 'kysely'
-import { closed, PawlError } from '../../errors.ts'
+import { PawlError } from '../../errors.ts'
 import type { AnyTables, Store, Transaction } from '../store.ts'
 import type { Bracket } from './brackets.ts'
 import type { Connection } from './connection.ts'
@@ -20,14 +20,8 @@ export interface TransactionParts {
   readonly head: () => number
 }
 
-/** A transaction, with the way to undo it when its store closes. */
-export interface Closable extends Transaction {
-  /** Undoes it if it is open; what is still done in it is refused with `closed`. */
-  cutOff(): void
-}
-
 /** Prepares a transaction; it takes the connection with its first use. */
-export function createTransaction(parts: TransactionParts): Closable {
+export function createTransaction(parts: TransactionParts): Transaction {
   const { connection, whole, storeWithin, head } = parts
   const { database } = connection
   const token: Token = { active: false }
@@ -54,8 +48,8 @@ export function createTransaction(parts: TransactionParts): Closable {
       throw storageError('transaction', error)
     }
   }
-  const end = async (close: () => void): Promise<void> => {
-    ended = misuse('it has ended', 'await everything that you do in it')
+  const end = async (close: () => void, reason?: Error): Promise<void> => {
+    ended ??= reason ?? misuse('it has ended', 'await everything that you do in it')
     const release = await giveBack?.catch(() => undefined)
     if (release === undefined) return
     giveBack = null
@@ -77,11 +71,7 @@ export function createTransaction(parts: TransactionParts): Closable {
         whole.keep()
       })
     },
-    rollback: () => end(whole.undo),
-    cutOff: () => {
-      ended = closed()
-      if (token.active) whole.undo()
-    },
+    rollback: (reason) => end(whole.undo, reason),
   }
 }
 
