@@ -19,8 +19,13 @@ export interface Commit {
 
 /** Encrypts, and tells requests apart without keeping them. */
 export interface Keys extends Vault {
-  /** Identifies a text under each key in turn; the first is the one to keep. */
-  fingerprints(text: string): [string, ...string[]]
+  /** Whether there is a key. */
+  readonly hasKeys: boolean
+  /**
+   * Identifies a request under each key in turn; the first is the one to keep. Without a key it is
+   * told by what is visible of it, since secrets could be guessed from a plain hash.
+   */
+  fingerprints(request: string, visible: string): [string, ...string[]]
   /** Whether a ciphertext was made with the key that encrypts now. */
   isCurrent(envelope: Buffer): boolean
 }

@@ -62,7 +62,7 @@ async function begin(
     ...{ context, report, differences: [], reported: 0 },
     checked: { resources: 0, events: 0, timers: 0 },
     // The plain fingerprint comes with no key at all.
-    hasKeys: keys.fingerprints('').length > 1,
+    hasKeys: keys.hasKeys,
     now: clock.now().getTime(),
   }
   const latest = await readable(inspection, null, 'the times of the log', () => store.latestTime())

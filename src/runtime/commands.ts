@@ -48,7 +48,9 @@ export async function createResource(
     kind,
     id: context.ids.next(kind.prefix, context.clock.now().getTime()),
     input: parsed,
-    idempotency: toIdempotency(context, options.idempotencyKey, ['create', kind.type, given]),
+    idempotency: toIdempotency(context, options.idempotencyKey, {
+      ...{ kind, command: 'create', id: null, given },
+    }),
   }
   const caller = toCaller(context, tenant, options)
   return toOutcome(context, await context.writer.submit(caller, (run) => planCreate(run, request)))
@@ -71,7 +73,9 @@ export async function sendCommand(
     id,
     command: parsed,
     expectedVersion: options.expectedVersion ?? null,
-    idempotency: toIdempotency(context, options.idempotencyKey, ['send', id, given]),
+    idempotency: toIdempotency(context, options.idempotencyKey, {
+      ...{ kind, command: parsed.type, id, given },
+    }),
   }
   const caller = toCaller(context, tenant, options)
   return toOutcome(context, await context.writer.submit(caller, (run) => planSend(run, request)))

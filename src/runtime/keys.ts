@@ -42,7 +42,8 @@ export function createKeys(keys: readonly Key[], ids: Ids): Keys {
     seal: (place, value) => seal(keys, ids, place, value),
     open: (place, envelope) => open(keys, place, envelope),
     generate: (prefix) => prefix + ids.bytes(GENERATED_BYTES).toString('base64'),
-    fingerprints: (text) => fingerprints(keys, text),
+    hasKeys: keys.length > 0,
+    fingerprints: (request, visible) => fingerprints(keys, request, visible),
     isCurrent: (envelope) => keys[0]?.id.equals(keyIdOf(envelope)) ?? false,
   }
 }
@@ -111,10 +112,14 @@ function undecipherable(
  * Keyed hashes, so that nobody can try out secrets against what is stored; each says which key it was made
  * with. The plain one comes last: it was stored if the engine had no key then.
  */
-function fingerprints(keys: readonly Key[], text: string): [string, ...string[]] {
-  const plain = `plain.${createHash('sha256').update(text).digest('base64url')}`
+function fingerprints(
+  keys: readonly Key[],
+  request: string,
+  visible: string,
+): [string, ...string[]] {
+  const plain = `plain.${createHash('sha256').update(visible).digest('base64url')}`
   const [first, ...others] = keys.map(({ id, secret }) => {
-    const hash = createHmac('sha256', secret).update(text).digest('base64url')
+    const hash = createHmac('sha256', secret).update(request).digest('base64url')
     return `${id.toString('hex')}.${hash}`
   })
   return first === undefined ? [plain] : [first, ...others, plain]

@@ -1,10 +1,13 @@
 /** How does the same request, sent twice, take effect once? @module */
 
 import type { Committed, Context } from '../context.ts'
+import type { JsonObject } from '../core/definition.ts'
 import { canonicalJson } from '../core/json.ts'
+import type { Kind } from '../core/kind.ts'
 import type { OutcomeDraft } from '../core/overlay.ts'
 import { type Idempotency, outcomePlace, type Planned, type Result } from '../core/plan.ts'
 import type { Entry, OutcomeRow } from '../core/rows.ts'
+import { stripSecrets } from '../core/secrets.ts'
 import { type Event, toEvent } from '../log/event.ts'
 
 /** What a create or a command came to. */
@@ -27,14 +30,28 @@ const KEPT_MS = 24 * 3_600_000
 // How many go at a time, so that no delete holds up the writer.
 const FORGOTTEN_AT_ONCE = 500
 
+/** A request, as it identifies itself: what it asks for, of what, and with which payload. */
+export interface Asked {
+  readonly kind: Kind
+  /** `create`, or the name of the command. */
+  readonly command: string
+  /** The id of the resource; null for a create. */
+  readonly id: string | null
+  /** As the caller gave it. */
+  readonly given: unknown
+}
+
 /** What identifies a request under its key; null without one. */
 export function toIdempotency(
   context: Context,
   key: string | undefined,
-  request: readonly unknown[],
+  { kind, command, id, given }: Asked,
 ): Idempotency | null {
   if (key === undefined) return null
-  const fingerprints = context.keys.fingerprints(canonicalJson(request))
+  const textOf = (payload: unknown) =>
+    canonicalJson(id === null ? ['create', kind.type, payload] : ['send', id, payload])
+  const { visible } = stripSecrets(kind, command, given as JsonObject)
+  const fingerprints = context.keys.fingerprints(textOf(given), textOf(visible))
   return { key, fingerprints, since: keptSince(context) }
 }
 

@@ -162,7 +162,7 @@ describe('a key', () => {
 })
 
 describe('a fingerprint', () => {
-  const markOf = (text: string, ...keys: string[]) => keysOf(...keys).fingerprints(text)[0]
+  const markOf = (text: string, ...keys: string[]) => keysOf(...keys).fingerprints(text, text)[0]
 
   test('is the same for the same text and key, and differs otherwise', () => {
     const [one, other] = [newKey(), newKey()]
@@ -176,14 +176,23 @@ describe('a fingerprint', () => {
   test('is made under each key, the first first, and last as it is without any', () => {
     const [one, other] = [newKey(), newKey()]
 
-    expect(keysOf(one, other).fingerprints('request')).toEqual([
+    expect(keysOf(one, other).fingerprints('request', 'request')).toEqual([
       markOf('request', one),
       markOf('request', other),
       markOf('request'),
     ])
   })
 
+  test('tells nothing of a secret when there is no key that would hide it', () => {
+    const markWith = (code: string, ...keys: string[]) =>
+      keysOf(...keys).fingerprints(`answer ${code}`, 'answer')[0]
+    const key = newKey()
+
+    expect(markWith('123456')).toBe(markWith('654321'))
+    expect(markWith('123456', key)).not.toBe(markWith('654321', key))
+  })
+
   test('needs no key', () => {
-    expect(keysOf().fingerprints('request')).toEqual([markOf('request')])
+    expect(keysOf().fingerprints('request', 'request')).toEqual([markOf('request')])
   })
 })
