@@ -164,8 +164,8 @@ export function notFound(id: string, type = 'resource'): PawlError<'not_found'> 
 }
 
 /** Builds the error of a call that comes too late. */
-export function closed(): PawlError<'closed'> {
-  return new PawlError('closed', 'the engine has been closed; create a new one', {
+export function closed(what = 'engine'): PawlError<'closed'> {
+  return new PawlError('closed', `the ${what} has been closed; create a new one`, {
     operation: 'call',
   })
 }

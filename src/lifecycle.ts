@@ -3,7 +3,7 @@
 import type { Context } from './context.ts'
 import { describe } from './core/describe/describe.ts'
 import type { Description } from './core/describe/description.ts'
-import { closed, invalidInput, shown } from './errors.ts'
+import { closed, invalidInput, isPawlError, shown } from './errors.ts'
 import { type PruneOptions, type PruneReport, prune } from './log/prune.ts'
 import { type Verification, type VerifyOptions, verify } from './log/verify.ts'
 import { backUp } from './runtime/backup.ts'
@@ -80,7 +80,7 @@ export function toLifecycle(context: Context): Lifecycle {
     await context.store.close()
   }
   const close = async (): Promise<void> => {
-    if (closing === null) context.store.requireAccess()
+    if (closing === null) requireNoTransaction(context)
     closing ??= closeOnce()
     await closing
   }
@@ -93,6 +93,16 @@ export function toLifecycle(context: Context): Lifecycle {
     tick: () => tick(context),
     close,
     [Symbol.asyncDispose]: close,
+  }
+}
+
+/** Throws `transaction_misuse` within a transaction, for whose end closing would wait. */
+function requireNoTransaction({ store }: Context): void {
+  try {
+    store.requireAccess()
+  } catch (error) {
+    // An application that has closed its database before still has an engine to end.
+    if (!isPawlError(error, 'closed')) throw error
   }
 }
 

@@ -84,12 +84,14 @@ function end({ layer }: Run, kind: Kind, { id }: ResourceRow): void {
 }
 
 function writeReferences({ layer }: Run, { kind, before, after }: Change): void {
-  if (kind.references.size === 0 || before?.context === after.context) return
-  const old: JsonObject = before === null ? {} : JSON.parse(before.context)
+  // Another machine may have had other references.
+  const isNew = before?.machine !== after.machine
+  if (kind.references.size === 0 || (!isNew && before?.context === after.context)) return
+  const old: JsonObject = before === null || isNew ? {} : JSON.parse(before.context)
   const fields: JsonObject = JSON.parse(after.context)
   for (const field of kind.references.keys()) {
     const targetId = referenceIn(fields, field)
-    if (targetId === referenceIn(old, field)) continue
+    if (targetId === referenceIn(old, field) && (!isNew || before === null)) continue
     layer.references.push({ resourceId: after.id, type: kind.type, field, targetId })
   }
 }

@@ -79,7 +79,7 @@ export function toKind(
     statuses: status ? [] : statusesOf(machine),
     version,
     migrations: migrationsOf(definition),
-    fingerprint: `${version}:${digest(structureOf(machine))}`,
+    fingerprint: `${version}:${digest(structureOf(machine, definition.references ?? {}))}`,
     causes: causesOf(nodes, Object.keys(definition.commands)),
     nodes,
     snapshots: new Map(),
@@ -169,15 +169,20 @@ function causesOf(nodes: ReadonlyMap<string, StateNode>, commands: readonly stri
   ]
 }
 
-/** A text that changes when states, transitions or timers of the machine change. */
-function structureOf(machine: Machine): string {
+/** A text that changes when states, transitions or timers of the machine change, or what it refers to. */
+function structureOf(machine: Machine, references: NonNullable<ResourceDefinition['references']>) {
+  const targets = ({ target }: { readonly target?: readonly StateNode[] | undefined }) =>
+    target?.map(({ id }) => id)
   const states = allStates(machine).map((state) => ({
     id: state.id,
     type: state.type,
     history: state.history,
+    initial: state.type === 'compound' ? targets(state.initial) : undefined,
+    always: state.always?.map(targets),
     transitions: [...state.transitions.values()]
       .flat()
-      .map(({ eventType, target }) => [eventType, target?.map(({ id }: StateNode) => id)]),
+      .map((transition) => [transition.eventType, targets(transition)]),
   }))
-  return JSON.stringify(states)
+  const fields = Object.entries(references).map(([field, to]) => [field, toReference(to).type])
+  return JSON.stringify({ states, references: fields })
 }

@@ -18,8 +18,16 @@ export function* planMigration(run: Run, kind: Kind, id: string): Plan<number | 
   return versionOf(row.machine)
 }
 
-/** The resource that a command has reached: one of an earlier version is migrated first, if it can be. */
+/**
+ * The resource that a command has reached: one of an earlier version is migrated first, if it can be.
+ * Throws `machine_invalid` for one of a later version: whoever migrates it would migrate it again.
+ */
 export function* upToDate(run: Run, kind: Kind, row: ResourceRow): Plan<ResourceRow> {
+  const version = versionOf(row.machine)
+  if (version > kind.version) {
+    const reason = `${row.id} is of version ${version}, and this engine has version ${kind.version}; start it with the later one`
+    throw machineInvalid(kind.type, reason)
+  }
   return isCovered(kind, row.machine) ? yield* migrate(run, kind, row) : row
 }
 
@@ -33,7 +41,6 @@ function* migrate(run: Run, kind: Kind, before: ResourceRow): Plan<ResourceRow> 
   const decision = { state: after, emitted: [], timers, tells: [], actions: [] }
   const command = { type: 'migrate', from: versionOf(before.machine), to: kind.version }
   writeChange(run, { kind, before, after, decision, command, secrets: [], fired: null })
-  writeAllReferences(run, kind, after.id, context)
   return after
 }
 
@@ -47,13 +54,5 @@ function* requireTargets(run: Run, kind: Kind, context: JsonObject): Plan<void> 
       kind.type,
       `its migrate leaves ${shown(id)} in "${field}", but there is no such ${type}`,
     )
-  }
-}
-
-/** Sets every reference: an earlier version may not have had the field for one, or may have ended the resource. */
-function writeAllReferences({ layer }: Run, kind: Kind, resourceId: string, context: JsonObject) {
-  for (const field of kind.references.keys()) {
-    const targetId = referenceIn(context, field)
-    layer.references.push({ resourceId, type: kind.type, field, targetId })
   }
 }

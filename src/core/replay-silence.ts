@@ -11,11 +11,18 @@ import { stripSecrets } from './secrets.ts'
  * machine may have ignored in this state.
  */
 export function passTime(kind: Kind | undefined, state: Replayed, until: number): Replayed {
-  const isOpen = (timer: PendingTimer) => !timer.gone && timer.dueAt <= until
-  if (!state.timers.some(isOpen)) return state
-  const timers = state.timers.map((timer) =>
-    isOpen(timer) && mayBeIgnored(kind, state, timer, until) ? { ...timer, gone: true } : timer,
-  )
+  const due = state.timers.filter(({ gone, dueAt }) => !gone && dueAt <= until)
+  // One after the other: what a timer could cancel may have gone before it.
+  return due
+    .toSorted((a, b) => a.dueAt - b.dueAt)
+    .reduce(
+      (now, timer) => (mayBeIgnored(kind, now, timer, until) ? without(now, timer) : now),
+      state,
+    )
+}
+
+function without(state: Replayed, timer: PendingTimer): Replayed {
+  const timers = state.timers.map((other) => (other === timer ? { ...timer, gone: true } : other))
   return { ...state, timers }
 }
 

@@ -83,7 +83,7 @@ async function readEntries(
   cursor: string | undefined,
 ): Promise<readonly ReadEntry[]> {
   const after = await placeOf(context, reader, cursor)
-  const query = { ...toQuery(context, reader, filter), after }
+  const query = { ...(await toQuery(context, reader, filter)), after }
   if (query.resourceId !== null && !(await isVisible(context, query.resourceId, query.tenant)))
     return []
   return context.store.listEntries(query)
@@ -115,10 +115,14 @@ export async function isVisible(
   return row !== undefined && (tenant === null || row.tenant === tenant)
 }
 
-function toQuery(context: Context, reader: Reader, filter: EventFilter): Omit<EntryQuery, 'after'> {
+async function toQuery(
+  context: Context,
+  reader: Reader,
+  filter: EventFilter,
+): Promise<Omit<EntryQuery, 'after'>> {
   const issues: Issue[] = [...unknownKeys(filter, FILTERS), ...pageIssues(filter)]
   const query = {
-    ...toFilter(context, reader, filter, issues),
+    ...(await toFilter(context, reader, filter, issues)),
     since: momentOf('since', filter.since, issues),
     until: momentOf('until', filter.until, issues),
   }
@@ -131,44 +135,55 @@ function toQuery(context: Context, reader: Reader, filter: EventFilter): Omit<En
 export type EntryFilter = Pick<EntryQuery, 'tenant' | 'resourceId' | 'types' | 'internal'>
 
 /** Turns a selection into a filter. Adds an issue for each part that can match nothing. */
-export function toFilter(
+export async function toFilter(
   context: Context,
   reader: Reader,
   selection: EventSelection,
   issues: Issue[],
-): EntryFilter {
-  const { resource, tenant, internal = false } = selection
+): Promise<EntryFilter> {
+  const { resource, internal = false } = selection
   if (resource !== undefined) issues.push(...idIssues('resource', resource))
   if (typeof internal !== 'boolean') {
     issues.push({ path: ['internal'], code: 'invalid_type', message: 'has to be true or false' })
   }
-  return {
-    tenant: tenantOf(reader.tenant, reader.root, tenant, issues),
-    types: typesOf(context, selection, internal, issues),
-    internal,
-    resourceId: resource ?? null,
-  }
+  const tenant = tenantOf(reader.tenant, reader.root, selection.tenant, issues)
+  const types = await typesOf(context, selection, { tenant, internal }, issues)
+  return { tenant, types, internal, resourceId: resource ?? null }
 }
 
-function typesOf(
+async function typesOf(
   context: Context,
   { type }: EventSelection,
-  internal: boolean,
+  scope: Pick<EntryFilter, 'tenant' | 'internal'>,
   issues: Issue[],
-): readonly string[] | null {
+): Promise<readonly string[] | null> {
   if (type === undefined) return null
   const patterns: readonly string[] = listOf(type)
   if (patterns.includes('*')) return null
-  const known = [...context.registry.byType.values()].flatMap((kind) => entryTypes(kind, internal))
+  if (patterns.length === 0)
+    issues.push({ path: ['type'], code: 'empty', message: 'has to name at least one type' })
+  const known = await knownTypes(context, patterns, scope)
   const types = new Set<string>()
   for (const pattern of patterns) {
     const matching = known.filter((name) => matches(pattern, name))
     for (const name of matching) types.add(name)
     if (matching.length === 0) issues.push(unknownType(pattern))
   }
-  if (patterns.length === 0)
-    issues.push({ path: ['type'], code: 'empty', message: 'has to name at least one type' })
   return [...types]
+}
+
+/** The types that there can be: those of today's machines and, where it matters, those that earlier ones have left in the log. */
+async function knownTypes(
+  { registry, store }: Context,
+  patterns: readonly string[],
+  { tenant, internal }: Pick<EntryFilter, 'tenant' | 'internal'>,
+): Promise<readonly string[]> {
+  const kinds = [...registry.byType.values()]
+  const known = kinds.flatMap((kind) => entryTypes(kind, internal))
+  if (patterns.every((pattern) => known.includes(pattern))) return known
+  const strange = new Set(kinds.flatMap((kind) => (internal ? [] : internalTypes(kind))))
+  const logged = await store.entryTypes(tenant)
+  return [...new Set([...known, ...logged.filter((name) => !strange.has(name))])]
 }
 
 function unknownType(pattern: unknown): Issue {
@@ -185,8 +200,13 @@ function matches(pattern: string, type: string): boolean {
 
 /** The types that the entries of a kind can have. */
 function entryTypes(kind: Kind, internal: boolean): string[] {
-  if (!internal) return [...kind.events]
-  return [...kind.events, ...kind.causes.map((cause) => `${kind.type}.${cause}`)]
+  return internal ? [...kind.events, ...internalTypes(kind)] : [...kind.events]
+}
+
+function internalTypes(kind: Kind): string[] {
+  return kind.causes
+    .map((cause) => `${kind.type}.${cause}`)
+    .filter((name) => !kind.events.has(name))
 }
 
 /** Reads one event, or one internal entry. Throws `not_found`, also for another tenant's. */

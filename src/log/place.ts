@@ -4,8 +4,8 @@ import type { Context } from '../context.ts'
 import { type Issue, invalidInput, isPawlError } from '../errors.ts'
 import { placeOf, type Reader } from './events.ts'
 
-/** Where to begin: the oldest entry there is, after all there are now, after an event or a page, or at a moment. */
-export type From = 'start' | 'now' | Date | (string & {})
+/** Where to begin: the oldest entry there is, after all there are now, after an event or a page, a `seq`, or at a moment. */
+export type From = 'start' | 'now' | Date | number | (string & {})
 
 /** The place after which to begin. Throws `invalid_input` for what is no place in this log. */
 export async function placeFrom(context: Context, reader: Reader, from: From): Promise<number> {
@@ -16,7 +16,7 @@ export async function placeFrom(context: Context, reader: Reader, from: From): P
     const place = await context.store.placeAt(from.getTime())
     return place === undefined ? head : place - 1
   }
-  const place = (await placeOfText(context, reader, from)) ?? 0
+  const place = typeof from === 'number' ? from : await placeOfText(context, reader, from)
   if (place > head) {
     throw badPlace('it is ahead of the log: has the database been restored from an older copy?')
   }
@@ -24,23 +24,26 @@ export async function placeFrom(context: Context, reader: Reader, from: From): P
   return place
 }
 
-async function placeOfText(context: Context, reader: Reader, from: string): Promise<number | null> {
+async function placeOfText(context: Context, reader: Reader, from: string): Promise<number> {
   try {
-    return await placeOf(context, reader, from)
+    return (await placeOf(context, reader, from)) ?? 0
   } catch (error) {
     if (!isPawlError(error, 'invalid_input')) throw error
     const [issue] = error.details.issues
     throw issue?.code === 'strange_cursor'
       ? badPlace(issue.message)
-      : badPlace('it is no event of this log, nor the next_cursor of one of its pages')
+      : badPlace(
+          'it is no event that this log has (prune may have removed it), nor the next_cursor of one of its pages',
+        )
   }
 }
 
 /** Says what is wrong with a beginning, as far as that can be said without looking at the log. */
 export function fromIssues(from: unknown): Issue[] {
   const isDate = from instanceof Date && !Number.isNaN(from.getTime())
-  if (isDate || (typeof from === 'string' && from !== '')) return []
-  const message = `has to be 'start', 'now', a Date, an event's id or the next_cursor of a page`
+  const isPlace = Number.isSafeInteger(from) && (from as number) >= 0
+  if (isDate || isPlace || (typeof from === 'string' && from !== '')) return []
+  const message = `has to be 'start', 'now', a Date, an event's id or seq, or the next_cursor of a page`
   return [{ path: ['from'], code: 'invalid_from', message }]
 }
 

@@ -3,7 +3,7 @@
 import type { Context } from '../context.ts'
 import { isFurther } from '../core/replay.ts'
 import { type Duration, toMilliseconds } from '../duration.ts'
-import { refuseIssues } from '../errors.ts'
+import { PawlError, refuseIssues } from '../errors.ts'
 import { unknownKeys } from '../runtime/options.ts'
 import { forgetOutcomes, keptSince } from '../runtime/outcomes.ts'
 import type { PruneView } from '../store/audit.ts'
@@ -62,12 +62,21 @@ async function pruneSlice(context: Context, before: number, limit: number): Prom
   await context.store.pruneLog(keptSince(context), limit + 1, (view) => {
     slice = sliceOf(view, before, limit)
     const entries = view.entries.slice(0, slice.removed)
+    requireDense(entries, view.pruned)
     return {
       through: entries.at(-1)?.seq ?? null,
       bases: foldEntries(context, entries, view.baseOf),
     }
   })
   return slice
+}
+
+/** Throws `storage_corrupt` where entries are missing: with those around them, the trace of that would go. */
+function requireDense(entries: PruneView['entries'], pruned: number): void {
+  const index = entries.findIndex(({ seq }, place) => seq !== pruned + 1 + place)
+  if (index === -1) return
+  const message = `prune: entry ${pruned + 1 + index} of the log is missing; verify() says more`
+  throw new PawlError('storage_corrupt', message, { operation: 'prune' })
 }
 
 /** How much of the log may go, and what stops it there. */

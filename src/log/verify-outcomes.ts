@@ -92,6 +92,19 @@ function arePlaces(events: unknown): events is number[] {
 }
 
 function eventDefects(
+  outcome: OutcomeColumns,
+  places: readonly number[],
+  ground: OutcomeGround,
+): string[] {
+  const calls = new Set(ground.events.map(({ correlationId }) => correlationId))
+  return [
+    ...(outcome.changed === 0 && places.length > 0 ? ['it changed nothing, but has events'] : []),
+    ...(calls.size > 1 ? ['its events are of several calls'] : []),
+    ...placeDefects(outcome, places, ground),
+  ]
+}
+
+function placeDefects(
   { tenant }: OutcomeColumns,
   places: readonly number[],
   { events, pruned }: OutcomeGround,

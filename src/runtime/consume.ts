@@ -35,7 +35,7 @@ export async function consume(
   options: ConsumeOptions,
   handler: EventHandler,
 ): Promise<void> {
-  const { from = 'start', ...runner } = toRunner(context, reader, name, options, handler)
+  const { from = 'start', ...runner } = await toRunner(context, reader, name, options, handler)
   const known = await context.store.findConsumer(runner.consumer)
   const position = known?.position ?? (await placeFrom(context, reader, from))
   const life = beginLife(context, options.signal)

@@ -104,13 +104,13 @@ const OPTIONS = ['type', 'tenant', 'from', 'tries', 'backoff', 'lease', 'signal'
 const SHORTEST_LEASE_MS = 100
 
 /** Checks what a consumer was given. Throws `invalid_input` with all issues. */
-export function toRunner(
+export async function toRunner(
   context: Context,
   reader: Reader,
   name: string,
   options: ConsumeOptions,
   handler: EventHandler,
-): Omit<Runner, 'life'> & { readonly from?: From | undefined } {
+): Promise<Omit<Runner, 'life'> & { readonly from?: From | undefined }> {
   const issues: Issue[] = [...unknownKeys(options, OPTIONS), ...idIssues('name', name)]
   const { from, tries = 10, signal } = options
   if (from !== undefined) issues.push(...fromIssues(from))
@@ -123,7 +123,7 @@ export function toRunner(
     issues.push({ path: ['lease'], code: 'invalid_duration', message })
   }
   issues.push(...signalIssues(signal))
-  const filter = toFilter(context, reader, options, issues)
+  const filter = await toFilter(context, reader, options, issues)
   refuseIssues('the options of the consumer', issues)
   requireFunction('the handler of the consumer', handler)
   const backoff = toMilliseconds(options.backoff ?? '1s', 'backoff')

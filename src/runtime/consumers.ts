@@ -24,6 +24,8 @@ export interface Consumer {
   readonly next_attempt_at: string | null
   /** Why it failed last; null when it has not. */
   readonly last_error: string | null
+  /** How many events it has given up on. */
+  readonly parked: number
 }
 
 /** An event that a consumer has given up on. */
@@ -43,11 +45,15 @@ export async function listConsumers(
 ): Promise<readonly Consumer[]> {
   const rows = await context.store.listConsumers(tenant)
   const { head } = await context.store.log()
-  const now = nowOf(context)
-  return rows.map((row) => toConsumer(row, head, now))
+  const consumers: Consumer[] = []
+  for (const row of rows) {
+    const { length } = await context.store.listParked(row)
+    consumers.push({ ...toConsumer(row, head, nowOf(context)), parked: length })
+  }
+  return consumers
 }
 
-function toConsumer(row: ConsumerRow, head: number, now: number): Consumer {
+function toConsumer(row: ConsumerRow, head: number, now: number): Omit<Consumer, 'parked'> {
   return {
     name: row.name,
     tenant: row.tenant,

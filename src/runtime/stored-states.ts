@@ -22,10 +22,14 @@ export async function requireStoredStates({
     const settled = states.filter(({ machine }) => !isCovered(kind, machine))
     const lost = settled.filter(({ value, memory }) => !hasState(kind, value, memory))
     if (lost.length > 0) throw lostStates(kind, lost)
-    // Where some have yet to be migrated, the next start looks again.
-    if (settled.length === states.length) await store.markChecked(kind.type, kind.fingerprint)
+    // Where some have yet to be migrated, the next start looks again, whichever machine it has.
+    const isDone = settled.length === states.length
+    await store.markChecked(kind.type, isDone ? kind.fingerprint : MIGRATING)
   }
 }
+
+// Stands for the machine of a type whose resources are on their way from one version to the next.
+const MIGRATING = 'migrating'
 
 function lostStates(kind: Kind, lost: readonly StateCount[]): Error {
   const counts = new Map<string, number>()

@@ -115,7 +115,7 @@ async function begin(context: Context, reader: Reader, options: Subscription): P
   const issues: Issue[] = unknownKeys(options, [...SELECTION, 'from', 'signal'])
   const { from = 'now', signal } = options
   issues.push(...fromIssues(from), ...signalIssues(signal))
-  const filter = toFilter(context, reader, options, issues)
+  const filter = await toFilter(context, reader, options, issues)
   refuseIssues('the subscription', issues)
   const position = await placeFrom(context, reader, from)
   const { resourceId, tenant } = filter

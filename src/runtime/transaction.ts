@@ -1,11 +1,11 @@
 /** How do commands and the application's own rows share one transaction? @module */
 
 import type { Kysely } from 'kysely'
-import type { Commit, Context } from '../context.ts'
+import type { Commit, Context, Writer } from '../context.ts'
 import { closed, refuseIssues } from '../errors.ts'
 import type { AnyTables } from '../store/store.ts'
-import { beginLife, graceOver } from './running.ts'
-import { createWriter, publishTo } from './writer.ts'
+import { beginLife, graceOver, type Life } from './running.ts'
+import { createWriter, nextTurn, publishTo } from './writer.ts'
 
 /** A transaction of the engine that lasts until it is ended. */
 export interface OpenTransaction {
@@ -29,9 +29,21 @@ export function openTransaction(context: Context): OpenTransaction {
   const commits: Commit[] = []
   const inner = { ...context, store }
   const writer = createWriter(inner, (part) => void commits.push(part))
+  const underWay = new Set<Promise<unknown>>()
+  const submit: Writer['submit'] = (caller, plan) => {
+    const call = writer.submit(caller, plan)
+    const settled = call.then(
+      () => underWay.delete(settled),
+      () => underWay.delete(settled),
+    )
+    underWay.add(settled)
+    return call
+  }
   return {
-    ...{ context: { ...inner, writer }, db, begin, run, rollback },
+    ...{ context: { ...inner, writer: { ...writer, submit } }, db, begin, run, rollback },
     commit: async () => {
+      // What nobody has waited for belongs to it as well.
+      while (underWay.size > 0) await Promise.all(underWay)
       await commit()
       for (const part of commits) publishTo(context, part)
     },
@@ -45,23 +57,30 @@ export async function inTransaction<T>(
 ): Promise<T> {
   const transaction = openTransaction(context)
   const life = beginLife(context)
-  // An engine that closes cannot wait for ever.
-  const callOff = graceOver(life)(() => {
-    life.end()
-    void transaction.rollback(closed())
-  })
   try {
+    // What was sent before waits for its turn of the event loop: it comes first.
+    await nextTurn()
     await transaction.begin()
-    const result = await transaction.run(() => work(transaction))
+    const result = await untilCutOff(
+      life,
+      transaction.run(async () => work(transaction)),
+    )
     await transaction.commit()
     return result
   } catch (error) {
-    await transaction.rollback()
+    await transaction.rollback(life.closing.aborted ? closed() : undefined)
     throw error
   } finally {
-    callOff()
     life.end()
   }
+}
+
+/** Waits for work, but for an engine that closes not for ever. */
+function untilCutOff<T>(life: Life, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const callOff = graceOver(life)(() => reject(closed()))
+    work.then(resolve, reject).finally(callOff)
+  })
 }
 
 /** Throws `invalid_input` for work that is no function. */

@@ -60,7 +60,7 @@ export function createWriter(
 }
 
 /** Lets everybody who is ready join the batch; costs a lone caller one turn of the event loop. */
-function nextTurn(): Promise<void> {
+export function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }
 

@@ -116,6 +116,8 @@ export interface OutcomeColumns extends Omit<OutcomeRow, 'changed' | 'events'> {
 
 /** The beginning of the log, and who still needs it. */
 export interface PruneView {
+  /** The last place that has been pruned before. */
+  readonly pruned: number
   /** The first entries, one more than may go at once. */
   readonly entries: readonly Audited<SealedEntry>[]
   /** The consumer that is the furthest behind, and the last place that it no longer needs. */

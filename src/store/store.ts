@@ -65,6 +65,8 @@ export interface Reads {
   /** The first place of the log with an entry from this time on; undefined when there is none. */
   placeAt(time: number): Promise<number | undefined>
   log(): Promise<LogRow>
+  /** The types of the entries of a tenant, of all tenants for null. */
+  entryTypes(tenant: string | null): Promise<readonly string[]>
   listTimers(query: TimerQuery): Promise<readonly TimerRow[]>
   /** The timers to be tried at a time, those tried first first. */
   dueTimers(time: number, limit: number): Promise<readonly TimerRow[]>

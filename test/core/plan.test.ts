@@ -215,7 +215,7 @@ describe('an entry', () => {
       [
         'thing.create',
         '{"type":"create","input":{}}',
-        '{"machine":"1:801","value":"calm","set":{"a":1,"b":[1],"c":null}}',
+        '{"machine":"1:918","value":"calm","set":{"a":1,"b":[1],"c":null}}',
       ],
     ])
   })

@@ -40,7 +40,6 @@ describe('a subscription', () => {
 
     // @ts-expect-error a type is a text
     engine.events.subscribe({ type: 5 })
-    // @ts-expect-error a place is no number
     engine.events.subscribe({ from: 5 })
     // @ts-expect-error misspelt
     engine.events.subscribe({ form: 'start' })

@@ -53,7 +53,8 @@ function guardName(guard: unknown): string | null {
   if (typeof guard !== 'function') return typeof type === 'string' ? type : 'inline guard'
   // XState's `and`, `or` and `not` carry what they are made of.
   const { guards } = guard as { readonly guards?: readonly unknown[] }
-  const name = guard.name || 'inline guard'
+  // A function that is written in place is called after the property that it stands in.
+  const name = guard.name === '' || guard.name === 'guard' ? 'inline guard' : guard.name
   return guards === undefined ? name : `${name}(${guards.map(guardName).join(', ')})`
 }
 

@@ -39,7 +39,8 @@ export function createConnection(database: Database, timeout: number): Connectio
   let own = 0
 
   const requireOpen = (): void => {
-    if (isClosed || !database.open) throw closed()
+    if (isClosed) throw closed()
+    if (!database.open) throw closed("engine's database")
   }
   const requireAccess = (): void => {
     requireOpen()
@@ -87,7 +88,7 @@ export function createConnection(database: Database, timeout: number): Connectio
 
 function attempted<T>(database: Database, operation: string, work: () => T): T {
   // The application has opened a transaction of its own on its connection.
-  if (database.inTransaction) throw storageError(operation, BUSY)
+  if (database.inTransaction) throw occupied(operation)
   try {
     return work()
   } catch (error) {
@@ -108,10 +109,10 @@ function taken(gate: Gate, token: Token, begin: () => void, head: () => number):
   }
 }
 
-// What SQLite itself would say of a connection that somebody else uses.
-const BUSY = Object.assign(new Error('a transaction is open on this connection'), {
-  code: 'SQLITE_BUSY',
-})
+function occupied(operation: string): PawlError<'storage_busy'> {
+  const message = `${operation}: the application has a transaction open on the connection that it gave the engine; end it`
+  return new PawlError('storage_busy', message, { operation })
+}
 
 function goesAround(): PawlError<'transaction_misuse'> {
   const reason = 'within a transaction only its own handle can be used'

@@ -9,7 +9,14 @@ import { prepare, queries } from './statement.ts'
 
 type Lookups = Pick<
   Reads,
-  'findResource' | 'findEntry' | 'entriesAt' | 'placeAt' | 'log' | 'dueTimers' | 'nextTimerAt'
+  | 'findResource'
+  | 'findEntry'
+  | 'entriesAt'
+  | 'placeAt'
+  | 'log'
+  | 'entryTypes'
+  | 'dueTimers'
+  | 'nextTimerAt'
 >
 
 /** Prepares the lookups. */
@@ -17,12 +24,17 @@ export function createLookups(database: Database): Immediate<Lookups> {
   const [resource, entry] = [resourceById(database), entryById(database)]
   const [entryAt, place, log] = [entryByPlace(database), placeByTime(database), logRow(database)]
   const [due, next] = [timersUntil(database), nextTimer(database)]
+  const [nextType, nextTenant] = [typeAfter(database), tenantAfter(database)]
+  const types = (tenant: string) => following((after) => nextType.get({ tenant, after })?.type)
+  const tenants = (tenant: string | null) =>
+    tenant === null ? following((after) => nextTenant.get({ after })?.tenant) : [tenant]
   return {
     findResource: (id) => optional(resource.get({ id }), toResourceRow),
     findEntry: (id) => optional(entry.get({ id }), toEntryRow),
     entriesAt: (places) => places.flatMap((seq) => entryAt.all({ seq }).map(toEntryRow)),
     placeAt: (time) => place.get({ time })?.seq ?? undefined,
     log: () => log.get({}) ?? NO_LOG,
+    entryTypes: (tenant) => [...new Set(tenants(tenant).flatMap(types))],
     dueTimers: (time, limit) => due.all({ time, limit }).map(toTimerRow),
     nextTimerAt: () => next.get({})?.next_at,
   }
@@ -30,6 +42,32 @@ export function createLookups(database: Database): Immediate<Lookups> {
 
 // Somebody has deleted the row: nothing that claims to be in the log can be.
 const NO_LOG: LogRow = { head: 0, pruned: 0, identity: '' }
+
+/** Goes from one to the next of an index, passing over all that are alike: their number does not matter. */
+function following(next: (after: string) => string | null | undefined): string[] {
+  const found: string[] = []
+  for (let one = next(''); typeof one === 'string'; one = next(one)) found.push(one)
+  return found
+}
+
+function typeAfter(database: Database) {
+  return prepare(database, (slot) =>
+    queries
+      .selectFrom('pawl_events')
+      .select(({ fn }) => fn.min<string | null>('type').as('type'))
+      .where('tenant', '=', slot('tenant'))
+      .where('type', '>', slot('after')),
+  )
+}
+
+function tenantAfter(database: Database) {
+  return prepare(database, (slot) =>
+    queries
+      .selectFrom('pawl_events')
+      .select(({ fn }) => fn.min<string | null>('tenant').as('tenant'))
+      .where('tenant', '>', slot('after')),
+  )
+}
 
 function optional<T, U>(value: T | undefined, convert: (value: T) => U): U | undefined {
   return value === undefined ? undefined : convert(value)
@@ -56,7 +94,8 @@ function placeByTime(database: Database) {
   )
 }
 
-function logRow(database: Database) {
+/** Prepares reading where the log begins and ends. */
+export function logRow(database: Database) {
   return prepare(database, () =>
     queries.selectFrom('pawl_log').select(['head', 'pruned', 'identity']).where('id', '=', 1),
   )

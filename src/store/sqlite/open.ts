@@ -101,7 +101,7 @@ export function migrate(database: Database): Promise<void> {
 }
 
 async function migrateNow(database: Database): Promise<void> {
-  if (isCurrent(database)) return
+  if (mapped(() => isCurrent(database))) return
   const db = new Kysely<Tables>({ dialect: new SqliteDialect({ database }) })
   const migrator = new Migrator({
     db,
@@ -118,6 +118,14 @@ async function migrateNow(database: Database): Promise<void> {
   } catch (error) {
     if (database.inTransaction) database.exec('rollback')
     throw storageError('migrate', error)
+  }
+}
+
+function mapped<T>(work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    throw storageError('open', error)
   }
 }
 

@@ -6,6 +6,7 @@ import { baseReader } from './audit-resource.ts'
 import { entryColumns, toEntryRow } from './columns.ts'
 import { audited, EVENTS } from './damage.ts'
 import type { Immediate } from './deferred.ts'
+import { logRow } from './lookups.ts'
 import { prepare, queries } from './statement.ts'
 
 /** Prepares shortening the log. */
@@ -27,13 +28,14 @@ export function createPruning(database: Database): Immediate<Pruning> {
 function viewReader(database: Database): (outcomesSince: number, limit: number) => PruneView {
   const [entries, baseOf] = [firstEntries(database), baseReader(database)]
   const [consumer, parked] = [slowestConsumer(database), oldestParked(database)]
-  const outcome = oldestOutcome(database)
+  const [outcome, log] = [oldestOutcome(database), logRow(database)]
   return (since, limit) => {
     const waiting = [
       ...consumer.all({}),
       ...parked.all({}).map(({ name, seq }) => ({ name, place: seq - 1 })),
     ]
     return {
+      pruned: log.get({})?.pruned ?? 0,
       entries: entries
         .all({ limit })
         .map((columns) => audited(database, EVENTS, columns, toEntryRow)),

@@ -13,6 +13,7 @@ import { untilFree } from './busy.ts'
 import { type Connection, createConnection } from './connection.ts'
 import { createConsumers } from './consumers.ts'
 import { deferred, type Immediate, type When } from './deferred.ts'
+import { storageError } from './failures.ts'
 import { createLister } from './lists.ts'
 import { createLookups } from './lookups.ts'
 import { type Durability, migrate, openDatabase, requireSynchronous } from './open.ts'
@@ -41,7 +42,7 @@ export async function openSqliteStore(options: SqliteOptions): Promise<Store> {
     return createStore(opened, options)
   } catch (error) {
     if (typeof database === 'string') opened.close()
-    throw error
+    throw storageError('open', error)
   }
 }
 

@@ -7,7 +7,7 @@ import type { Bracket } from './brackets.ts'
 import type { Connection } from './connection.ts'
 import type { When } from './deferred.ts'
 import { createDialect } from './dialect.ts'
-import { storageError } from './failures.ts'
+import { indeterminate, storageError } from './failures.ts'
 import type { Token } from './gate.ts'
 
 /** What a transaction needs of the store that it belongs to. */
@@ -67,7 +67,7 @@ export function createTransaction(parts: TransactionParts): Transaction {
     commit: async () => {
       requireGoing()
       await end(() => {
-        if (!database.inTransaction) throw undone()
+        if (!database.inTransaction) throw indeterminate(undone())
         whole.keep()
       })
     },
@@ -76,7 +76,10 @@ export function createTransaction(parts: TransactionParts): Transaction {
 }
 
 function undone(): PawlError<'transaction_misuse'> {
-  return misuse('the database has undone it', 'an error before this one says why')
+  return misuse(
+    'it is no longer open on the database',
+    'an error before this one has undone it, or the application has ended it itself',
+  )
 }
 
 function misuse(reason: string, advice: string): PawlError<'transaction_misuse'> {
