@@ -32,7 +32,7 @@ export function openTransaction(context: Context): OpenTransaction {
   const underWay = new Set<Promise<unknown>>()
   const submit: Writer['submit'] = (caller, plan) => {
     const call = writer.submit(caller, plan)
-    const settled = call.then(
+    const settled: Promise<unknown> = call.then(
       () => underWay.delete(settled),
       () => underWay.delete(settled),
     )

@@ -72,8 +72,28 @@ export interface OutcomeGround {
   readonly pruned: number
 }
 
+/** The tables that grow. */
+export const AUDITED_TABLES = [
+  'pawl_resources',
+  'pawl_events',
+  'pawl_timers',
+  'pawl_references',
+  'pawl_secrets',
+  'pawl_outcomes',
+  'pawl_consumers',
+  'pawl_parked',
+  'pawl_bases',
+] as const
+
+/** One of them. */
+export type AuditedTable = (typeof AUDITED_TABLES)[number]
+
 /** What a check of the whole database reads: each call gives what was there at one moment. */
 export interface Audit {
+  /** How large the database is, in bytes. */
+  size(): Promise<number>
+  /** What the database itself finds wrong with a table and its indexes. The longer the table, the longer it takes. */
+  defectsOf(table: AuditedTable): Promise<readonly string[]>
   /** The time of the latest entry; undefined when there is none. */
   latestTime(): Promise<number | undefined>
   /** The places of the log after one. */

@@ -14,6 +14,21 @@ export function createAudit(database: Database): Immediate<Audit> {
     ...createLogAudit(database),
     ...createResourceAudit(database),
     ...createOutcomeAudit(database),
+    ...createFileAudit(database),
+  }
+}
+
+function createFileAudit(database: Database): Immediate<Pick<Audit, 'size' | 'defectsOf'>> {
+  const number = (pragma: string) => Number(database.pragma(pragma, { simple: true }))
+  return {
+    size: () => number('page_count') * number('page_size'),
+    defectsOf: (table) => {
+      const rows = database.pragma(`integrity_check(${table})`) as { integrity_check: string }[]
+      // What a row may not hold is found, with its id, where rows are read.
+      return rows
+        .map((row) => row.integrity_check)
+        .filter((text) => text !== 'ok' && !text.startsWith('CHECK constraint'))
+    },
   }
 }
 
