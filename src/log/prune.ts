@@ -6,6 +6,7 @@ import { type Duration, toMilliseconds } from '../duration.ts'
 import { PawlError, refuseIssues } from '../errors.ts'
 import { unknownKeys } from '../runtime/options.ts'
 import { forgetOutcomes, keptSince } from '../runtime/outcomes.ts'
+import { nextTurn } from '../runtime/wait.ts'
 import type { PruneView } from '../store/audit.ts'
 import { foldEntries } from './fold.ts'
 
@@ -47,7 +48,7 @@ export async function prune(context: Context, options: PruneOptions): Promise<Pr
     if (!more) return { events, held_by: heldBy }
     // A change is never split: one that is longer goes as a whole.
     limit = removed === 0 ? limit * 2 : AT_ONCE
-    await new Promise((resolve) => setImmediate(resolve))
+    await nextTurn()
   }
 }
 

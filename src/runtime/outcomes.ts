@@ -9,6 +9,7 @@ import { type Idempotency, outcomePlace, type Planned, type Result } from '../co
 import type { Entry, OutcomeRow } from '../core/rows.ts'
 import { stripSecrets } from '../core/secrets.ts'
 import { type Event, toEvent } from '../log/event.ts'
+import { nextTurn } from './wait.ts'
 
 /** What a create or a command came to. */
 export interface Outcome<Resource = unknown, AnyEvent = Event> {
@@ -60,7 +61,7 @@ export async function forgetOutcomes(context: Context, goesOn: () => boolean): P
   const before = keptSince(context)
   while (goesOn()) {
     if ((await context.store.forgetOutcomes(before, FORGOTTEN_AT_ONCE)) < FORGOTTEN_AT_ONCE) return
-    await new Promise((resolve) => setImmediate(resolve))
+    await nextTurn()
   }
 }
 

@@ -5,7 +5,8 @@ import type { Commit, Context, Writer } from '../context.ts'
 import { closed, refuseIssues } from '../errors.ts'
 import type { AnyTables } from '../store/store.ts'
 import { beginLife, graceOver, type Life } from './running.ts'
-import { createWriter, nextTurn, publishTo } from './writer.ts'
+import { nextTurn } from './wait.ts'
+import { createWriter, publishTo } from './writer.ts'
 
 /** A transaction of the engine that lasts until it is ended. */
 export interface OpenTransaction {

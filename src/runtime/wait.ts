@@ -28,3 +28,8 @@ export function aborted(signal: AbortSignal): Source {
     return () => signal.removeEventListener('abort', ring)
   }
 }
+
+/** Resolves when the event loop has turned: timers and sockets of the whole process have had their say. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}

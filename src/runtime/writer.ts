@@ -6,6 +6,7 @@ import { ask, type Plan } from '../core/questions.ts'
 import type { Run } from '../core/run.ts'
 import { closed, isPawlError } from '../errors.ts'
 import { type Sealed, seal } from './seal.ts'
+import { nextTurn } from './wait.ts'
 
 // Bounds what a failed write has to do over.
 const BATCH_CALLS = 512
@@ -39,6 +40,7 @@ export function createWriter(
 
   const flush = async (): Promise<void> => {
     while (waiting.length > 0) {
+      // Everybody who is ready joins the batch; it costs a lone caller one turn of the event loop.
       await nextTurn()
       await commitSome(context, waiting, publish)
     }
@@ -57,11 +59,6 @@ export function createWriter(
       await flushing
     },
   }
-}
-
-/** Lets everybody who is ready join the batch; costs a lone caller one turn of the event loop. */
-export function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
 }
 
 async function commitSome(
