@@ -47,6 +47,7 @@ export function createConnection(database: Database, timeout: number): Connectio
     if (gate.belonging.getStore()?.active) throw goesAround()
   }
   const pass: Connection['pass'] = async (operation, work) => {
+    await turn()
     requireOpen()
     const end = performance.now() + timeout
     const attempt = () => {
@@ -69,7 +70,6 @@ export function createConnection(database: Database, timeout: number): Connectio
       }),
     take: async (token, begin, head) => {
       requireAccess()
-      await turn()
       const giveBack = await pass('transaction', () => taken(gate, token, begin, head))
       return () => {
         countWrite()

@@ -55,12 +55,10 @@ function createStore(database: Database, { database: given, busyTimeout }: Sqlit
   const writes = createWrites(database)
   const reading: When = async (work) => {
     connection.requireAccess()
-    await connection.turn()
     return connection.pass('read', work)
   }
   const writing: When = async (work) => {
     connection.requireAccess()
-    await connection.turn()
     return connection.write(() => within(whole, work))
   }
   const storeWithin = (run: When): Store => ({
@@ -83,7 +81,7 @@ function createStore(database: Database, { database: given, busyTimeout }: Sqlit
     ...deferred<Audit>(audit, (work) => reading(() => within(view, work))),
     ...deferred<Written>(writes, writing),
     read: (plan) => reading(() => planner.read(view, plan)),
-    // Not refused within a transaction: here the writer comes with the calls of many, between turns of its own.
+    // Not refused within a transaction: here the writer comes with the calls of many.
     transact: (plan) => connection.write(() => planner.write(whole, plan)),
     ...outer,
   }
