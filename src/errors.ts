@@ -128,12 +128,20 @@ export function shown(value: unknown): string {
   }
 }
 
-/** What a thrown value says, whatever it is. */
-export function messageOf(error: unknown): string {
-  if (typeof error === 'string') return error
-  if (!(error instanceof Error)) return shown(error)
-  const { message }: { message: unknown } = error
-  return typeof message === 'string' ? message : shown(message)
+// Enough of a value to recognise it.
+const BRIEF_LENGTH = 200
+
+/** A value as messages show it, shortened. */
+export function brief(value: unknown): string {
+  const text = typeof value === 'string' ? value : shown(value)
+  return text.length > BRIEF_LENGTH ? `${text.slice(0, BRIEF_LENGTH)}…` : text
+}
+
+/** What a thrown value says, whatever it is; of an object that is no error only what sort it is. */
+export function messageOf(thrown: unknown): string {
+  const said: unknown = thrown instanceof Error ? thrown.message : thrown
+  const isPlain = said === null || (typeof said !== 'object' && typeof said !== 'function')
+  return isPlain ? String(said) : Object.prototype.toString.call(said)
 }
 
 /** Builds an `invalid_input` error whose message repeats every issue. */

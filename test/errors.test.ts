@@ -5,6 +5,7 @@ import {
   invalidInput,
   isPawlError,
   machineInvalid,
+  messageOf,
   notFound,
   PawlError,
   refuseIssues,
@@ -145,5 +146,20 @@ describe('refuseIssues', () => {
     expect(() => refuseIssues('x', issues)).toThrowError(
       expect.objectContaining({ code: 'invalid_input', issues }),
     )
+  })
+})
+
+describe('what a thrown value says', () => {
+  test.each<[unknown, string]>([
+    [new Error('broken'), 'broken'],
+    ['a text', 'a text'],
+    [undefined, 'undefined'],
+    [null, 'null'],
+    [Symbol('s'), 'Symbol(s)'],
+    [{ password: 'hidden' }, '[object Object]'],
+    [Object.create(null), '[object Object]'],
+    [Object.assign(new Error('text'), { message: { not: 'a text' } }), '[object Object]'],
+  ])('is said of anything: %#', (thrown, said) => {
+    expect(messageOf(thrown)).toBe(said)
   })
 })

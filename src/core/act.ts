@@ -107,8 +107,7 @@ function* tellOne(run: Run, teller: Teller, tell: Tell, id: string): Plan<void> 
   const command = toldCommand(teller, kind, tell)
   const inner = apart(run)
   try {
-    const isCurrent = stored.machine === kind.fingerprint
-    const row = isCurrent ? stored : yield* upToDate(inner, kind, stored)
+    const row = yield* upToDate(inner, kind, stored)
     yield* act(inner, kind, row, command)
     absorb(inner.layer)
   } catch (error) {

@@ -1,7 +1,7 @@
 /** Where does a command lead a resource, and with which effects? The one place that translates XState's words. @module */
 
 import { LATEST } from '../clock.ts'
-import { isPawlError, machineInvalid } from '../errors.ts'
+import { isPawlError, machineInvalid, messageOf } from '../errors.ts'
 import type { Command, JsonObject } from './definition.ts'
 import { jsonIssues } from './json.ts'
 import type { Kind } from './kind.ts'
@@ -86,7 +86,7 @@ function toFailure(kind: Kind, command: string, status: string | null, error: un
   if (isPawlError(cause)) return cause
   const state = reached === undefined ? status : statusOf(kind, reached)
   const where = state === null ? '' : ` in state "${state}"`
-  const message = cause instanceof Error ? cause.message : String(cause)
+  const message = messageOf(cause)
   return machineInvalid(kind.type, `it threw on "${command}"${where}: ${message}`, cause)
 }
 

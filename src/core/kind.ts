@@ -1,6 +1,6 @@
 /** What does the engine derive, once, from a resource definition? @module */
 
-import { isPawlError, machineInvalid, shown } from '../errors.ts'
+import { isPawlError, machineInvalid, messageOf, shown } from '../errors.ts'
 import type {
   Check,
   Companion,
@@ -92,7 +92,7 @@ export function calling<T>(kind: Pick<Kind, 'type'>, name: string, run: () => T)
     return run()
   } catch (error) {
     if (isPawlError(error)) throw error
-    const message = error instanceof Error ? error.message : String(error)
+    const message = messageOf(error)
     throw machineInvalid(kind.type, `its ${name} threw: ${message}`, error)
   }
 }

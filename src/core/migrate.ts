@@ -23,6 +23,7 @@ export function* planMigration(run: Run, kind: Kind, id: string): Plan<number | 
  * Throws `machine_invalid` for one of a later version: whoever migrates it would migrate it again.
  */
 export function* upToDate(run: Run, kind: Kind, row: ResourceRow): Plan<ResourceRow> {
+  if (row.machine === kind.fingerprint) return row
   const version = versionOf(row.machine)
   if (version > kind.version) {
     const reason = `${row.id} is of version ${version}, and this engine has version ${kind.version}; start it with the later one`

@@ -64,8 +64,7 @@ export function* planSend(run: Run, request: SendRequest): Plan<Planned> {
   const stored = yield* loadOwn(run, kind, request.id)
   const replayed = yield* remembered(run, request.idempotency)
   if (replayed !== undefined) return { replayed }
-  const isCurrent = stored.machine === kind.fingerprint
-  const row = isCurrent ? stored : yield* upToDate(run, kind, stored)
+  const row = yield* upToDate(run, kind, stored)
   if (command.type.startsWith('xstate.') || kind.internal.has(command.type)) {
     throw refusal(kind, row, command.type, 'reserved')
   }

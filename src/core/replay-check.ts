@@ -1,5 +1,6 @@
 /** Would a resource's machine say again what its log says? @module */
 
+import { brief, messageOf } from '../errors.ts'
 import { type Decision, decide, decideCreate } from './decide.ts'
 import type { JsonObject } from './definition.ts'
 import { type TimerMark, writeEntries } from './entries.ts'
@@ -28,7 +29,7 @@ export function checkChange(kind: Kind | undefined, recorded: Recorded): string[
       return found
     return [...found, ...decidedDifferences(kind, recorded)]
   } catch (error) {
-    return [`it cannot be decided again: ${error instanceof Error ? error.message : String(error)}`]
+    return [`it cannot be decided again: ${messageOf(error)}`]
   }
 }
 
@@ -80,16 +81,8 @@ const DECIDED = ['status', 'final', 'value', 'memory', 'context', 'statusSince']
 function stateDifferences(expected: ResourceRow, found: ResourceRow): string[] {
   return DECIDED.filter((field) => expected[field] !== found[field]).map(
     (field) =>
-      `its ${field} became ${shown(found[field])}; its machine says ${shown(expected[field])}`,
+      `its ${field} became ${brief(found[field])}; its machine says ${brief(expected[field])}`,
   )
-}
-
-// Enough of a value to recognise it.
-const SHOWN = 200
-
-function shown(value: unknown): string {
-  const text = typeof value === 'string' ? value : JSON.stringify(value)
-  return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text
 }
 
 interface Decided {
@@ -131,11 +124,11 @@ function tellingDifferences(
   if (expected === undefined) return []
   const differences = TOLD.filter((field) => found[field] !== expected[field]).map(
     (field) =>
-      `${field} of ${found.type} is ${shown(found[field])}; its machine says ${shown(expected[field])}`,
+      `${field} of ${found.type} is ${brief(found[field])}; its machine says ${brief(expected[field])}`,
   )
   if (found.data === expected.data || isPartOf(found.data, expected.data, contextThen()))
     return differences
-  const data = `data of ${found.type} is ${shown(found.data)}; its machine says ${shown(expected.data)}`
+  const data = `data of ${found.type} is ${brief(found.data)}; its machine says ${brief(expected.data)}`
   return [...differences, data]
 }
 
@@ -164,6 +157,6 @@ function timerDifferences(
   )
   if (found.join() === expected.join()) return []
   return [
-    `its timers were: ${shown(found.join(', '))}; its machine says: ${shown(expected.join(', '))}`,
+    `its timers were: ${brief(found.join(', '))}; its machine says: ${brief(expected.join(', '))}`,
   ]
 }

@@ -11,6 +11,7 @@ import {
   getNextTransitions,
   type InspectionEvent,
 } from 'xstate'
+import { messageOf } from '../errors.ts'
 import type { Machine } from './machine.ts'
 import { allStates } from './structure.ts'
 
@@ -133,7 +134,7 @@ function record(as: Self, step: () => Snapshot): { snapshot: Snapshot; recorded:
     if (snapshot.status === 'error') throw snapshot.error
     return { snapshot, recorded: recording }
   } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause)
+    const message = messageOf(cause)
     throw new StepFailure(message, { cause, reached: recording.snapshots.at(-1) })
   }
 }

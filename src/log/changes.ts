@@ -3,7 +3,7 @@
 import type { Context } from '../context.ts'
 import { isFurther, isNote, type Replayed, readChange, replayChange } from '../core/replay.ts'
 import type { SealedEntry } from '../core/rows.ts'
-import { isPawlError, PawlError } from '../errors.ts'
+import { isPawlError, messageOf, PawlError } from '../errors.ts'
 import type { BaseRow, ResourceSlice } from '../store/audit.ts'
 import { fromBase } from './bases.ts'
 
@@ -110,7 +110,7 @@ function told<T>(id: string, seq: number, read: () => T): T {
 }
 
 function senseless(id: string, seq: number, cause: unknown): PawlError<'storage_corrupt'> {
-  const why = cause instanceof Error ? cause.message : String(cause)
+  const why = messageOf(cause)
   const message = `the log of ${id} makes no sense at place ${seq}: ${why}; verify() says more`
   return new PawlError('storage_corrupt', message, { operation: 'replay' }, { cause })
 }

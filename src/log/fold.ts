@@ -4,7 +4,7 @@ import type { Context } from '../context.ts'
 import { isNote, type Replayed, readChange, replayChange } from '../core/replay.ts'
 import { passTime } from '../core/replay-silence.ts'
 import type { SealedEntry } from '../core/rows.ts'
-import { PawlError } from '../errors.ts'
+import { messageOf, PawlError } from '../errors.ts'
 import { hashOf } from '../runtime/seal.ts'
 import type { Audited, BaseRow } from '../store/audit.ts'
 import { fromBase, toBase } from './bases.ts'
@@ -85,7 +85,7 @@ function sound<T>({ resourceId, seq }: { resourceId: string; seq: number }, read
 }
 
 function altered(resourceId: string, seq: number, cause: unknown): PawlError<'storage_corrupt'> {
-  const why = cause instanceof Error ? cause.message : String(cause)
+  const why = messageOf(cause)
   const message = `prune: entry ${seq} of the log, of ${resourceId}, stays, and so do those after it: ${why}; verify() says more`
   return new PawlError('storage_corrupt', message, { operation: 'prune' }, { cause })
 }

@@ -92,12 +92,3 @@ export function progress(inspection: Inspection): void {
   inspection.reported = seen
   report({ resources: checked.resources, events: checked.events })
 }
-
-// Enough of a value to recognise it.
-const SHOWN = 200
-
-/** A value as messages show it, shortened. */
-export function brief(value: unknown): string {
-  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value))
-  return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text
-}

@@ -6,8 +6,9 @@ import type { Difference } from '../core/entries.ts'
 import { outcomePlace } from '../core/plan.ts'
 import { isNote } from '../core/replay.ts'
 import type { ResourceRow, SealedEntry } from '../core/rows.ts'
+import { brief, messageOf } from '../errors.ts'
 import type { OutcomeColumns, OutcomeGround } from '../store/audit.ts'
-import { brief, differ, type Inspection, readable } from './inspection.ts'
+import { differ, type Inspection, readable } from './inspection.ts'
 
 // Each of them takes a look at its resource and its events.
 const AT_ONCE = 100
@@ -64,7 +65,7 @@ function compared(compare: () => string[]): string[] {
   try {
     return compare()
   } catch (error) {
-    return [`it cannot be compared: ${error instanceof Error ? error.message : String(error)}`]
+    return [`it cannot be compared: ${messageOf(error)}`]
   }
 }
 

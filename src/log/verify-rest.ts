@@ -7,9 +7,10 @@ import type { Replayed } from '../core/replay.ts'
 import { passTime } from '../core/replay-silence.ts'
 import { findTimer, type PendingTimer } from '../core/replay-timers.ts'
 import type { ResourceRow, TimerRow } from '../core/rows.ts'
+import { brief } from '../errors.ts'
 import type { ReferenceColumns, ResourceSlice, SecretColumns } from '../store/audit.ts'
 import type { Placed } from '../store/queries.ts'
-import { brief, type DifferenceKind, differ, type Inspection } from './inspection.ts'
+import { type DifferenceKind, differ, type Inspection } from './inspection.ts'
 import { kindOf, type Trail } from './verify-trail.ts'
 
 /** What belongs to a resource besides its log. */

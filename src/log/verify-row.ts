@@ -1,8 +1,9 @@
 /** Is the row of a resource what its log led to? @module */
 
 import type { ResourceRow } from '../core/rows.ts'
+import { brief } from '../errors.ts'
 import type { Audited } from '../store/audit.ts'
-import { brief, differ, type Inspection } from './inspection.ts'
+import { differ, type Inspection } from './inspection.ts'
 import { isSame, type Trail } from './verify-trail.ts'
 
 const COLUMNS = [

@@ -5,6 +5,7 @@ import { isFurther, isNote, type Replayed, readChange, replayChange } from '../c
 import { checkChange } from '../core/replay-check.ts'
 import { passTime } from '../core/replay-silence.ts'
 import type { SealedEntry } from '../core/rows.ts'
+import { messageOf } from '../errors.ts'
 import { hashOf } from '../runtime/seal.ts'
 import type { Audited, BaseRow } from '../store/audit.ts'
 import { fromBase } from './bases.ts'
@@ -64,7 +65,7 @@ function breakOff(
   error: unknown,
 ): void {
   trail.isBroken = true
-  const why = error instanceof Error ? error.message : String(error)
+  const why = messageOf(error)
   const message = `it cannot be replayed from place ${seq} of the log on: ${why}`
   differ(inspection, { kind, resourceId: trail.id, seq }, message)
 }

@@ -63,7 +63,6 @@ async function begin(
   const inspection = {
     ...{ context, report, differences: [], reported: 0 },
     checked: { resources: 0, events: 0, timers: 0 },
-    // The plain fingerprint comes with no key at all.
     hasKeys: keys.hasKeys,
     now: clock.now().getTime(),
   }

@@ -4,7 +4,7 @@ import type { Caller, Context } from '../context.ts'
 import type { Kind } from '../core/kind.ts'
 import { planMigration } from '../core/migrate.ts'
 import { openLayer } from '../core/overlay.ts'
-import { isPawlError, refuseIssues } from '../errors.ts'
+import { isPawlError, messageOf, refuseIssues } from '../errors.ts'
 import { unknownKeys } from './options.ts'
 import { toRun } from './writer.ts'
 
@@ -108,7 +108,7 @@ async function migrateOne(
     if (!isItsOwn(error)) throw error
     failures.push({
       resource_id: id,
-      message: error instanceof Error ? error.message : String(error),
+      message: messageOf(error),
     })
     return null
   }

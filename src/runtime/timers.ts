@@ -3,7 +3,7 @@
 import type { Commit, Context } from '../context.ts'
 import { planTimer } from '../core/plan.ts'
 import type { TimerChange, TimerRow } from '../core/rows.ts'
-import { type ErrorCode, isPawlError } from '../errors.ts'
+import { type ErrorCode, isPawlError, messageOf } from '../errors.ts'
 import { forgetOutcomes } from './outcomes.ts'
 
 // Timers that are fired together share transactions.
@@ -54,7 +54,7 @@ async function postpone(
   error: unknown,
 ): Promise<void> {
   const wait = Math.min(FIRST_WAIT_MS * 2 ** attempts, LONGEST_WAIT_MS)
-  const message = error instanceof Error ? error.message : String(error)
+  const message = messageOf(error)
   await context.store.postponeTimer(position, context.clock.now().getTime() + wait, message)
   context.onError(error)
 }

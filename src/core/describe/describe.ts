@@ -22,7 +22,7 @@ export function describe(kind: Kind): Description {
   const description = {
     type: kind.type,
     prefix: kind.prefix,
-    version: versionOf(kind),
+    version: kind.version,
     initial: startOf(kind),
     states: allStates(kind.machine).map((state) => describeState(kind, state)),
     commands: [...kind.commands].map(([name, schema]) => describeCommand(kind, name, schema)),
@@ -31,10 +31,6 @@ export function describe(kind: Kind): Description {
     transitions: describeTransitions(kind),
   }
   return { ...description, mermaid: toMermaid(description) }
-}
-
-function versionOf({ fingerprint }: Kind): number {
-  return Number(fingerprint.slice(0, fingerprint.indexOf(':')))
 }
 
 function startOf(kind: Kind): DescribedStart {

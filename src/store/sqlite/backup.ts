@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { access, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import Sqlite from 'better-sqlite3'
-import { closed, invalidInput, isPawlError, PawlError } from '../../errors.ts'
+import { closed, invalidInput, isPawlError, messageOf, PawlError } from '../../errors.ts'
 import { storageError } from './failures.ts'
 
 // About 2 MB: some milliseconds, after which the event loop turns.
@@ -68,7 +68,7 @@ async function write(database: Buffer, path: string): Promise<void> {
 function failure(path: string, error: unknown): unknown {
   const known = storageError('backup', error)
   if (isPawlError(known)) return known
-  const reason = error instanceof Error ? error.message : String(error)
+  const reason = messageOf(error)
   const message = `backup: ${JSON.stringify(path)} cannot be written (${reason}); check the path`
   return new PawlError('storage_failed', message, { operation: 'backup' }, { cause: error })
 }
