@@ -3,6 +3,7 @@
 import type { Context } from './context.ts'
 import type { Kind } from './core/kind.ts'
 import { type Issue, refuseIssues } from './errors.ts'
+import { taken, takenValue } from './given.ts'
 import type {
   Definitions,
   Following,
@@ -16,6 +17,7 @@ import type {
 } from './handles.ts'
 import { getEvent, listEvents, type Reader } from './log/events.ts'
 import { historyOf } from './log/history.ts'
+import { paged } from './log/page.ts'
 import { acceptsOf, findResource, getResource, listResources } from './log/resources.ts'
 import { resourceAt } from './log/time-travel.ts'
 import { listTimers } from './log/timers.ts'
@@ -44,7 +46,7 @@ export function toScope(context: Context, reader: Reader): Scope<Definitions> {
       return inTransaction(context, (transaction) => work(toTransaction(reader, transaction)))
     },
     consume: async (name, options, handler) =>
-      consume(context, reader, name, options, bound(reader, handler)),
+      consume(context, reader, name, taken(options), bound(reader, handler)),
     consumers: {
       list: () => listConsumers(context, reader),
       parked: (name) => listParked(context, reader, name),
@@ -63,10 +65,12 @@ function toResources(context: Context, reader: Reader): Resources<Definitions> {
     toResourceHandle(context, reader, kind),
   ])
   const events: LogHandle<never> = {
-    list: (filter) => listEvents(context, reader, filter) as never,
+    list: (filter) => paged(filter, (taken) => listEvents(context, reader, taken)) as never,
     get: (id) => getEvent(context, reader, id) as never,
   }
-  const timers: TimersHandle = { list: (filter) => listTimers(context, reader, filter) }
+  const timers: TimersHandle = {
+    list: (filter) => paged(filter, (taken) => listTimers(context, reader, taken)),
+  }
   const resources = { ...Object.fromEntries(handles), events, timers }
   return resources as unknown as Resources<Definitions>
 }
@@ -117,11 +121,12 @@ function toResourceHandle(context: Context, reader: Reader, kind: Kind) {
     trySend: (id, command, options) => trySendCommand(context, tenant, kind, id, command, options),
     get: (id) => getResource(context, tenant, kind, id),
     find: (id) => findResource(context, tenant, kind, id),
-    list: (filter) => listResources(context, reader, kind, filter),
+    list: (filter) => paged(filter, (taken) => listResources(context, reader, kind, taken)),
     accepts: (id) => acceptsOf(context, tenant, kind, id),
     explain: (id, command) => explainCommand(context, tenant, kind, id, command),
-    history: (id, options) => historyOf(context, tenant, kind, id, options),
-    at: (id, moment) => resourceAt(context, tenant, kind, id, moment),
+    history: (id, options) =>
+      paged(options, (taken) => historyOf(context, tenant, kind, id, taken)),
+    at: async (id, moment) => resourceAt(context, tenant, kind, id, takenValue(moment)),
     reveal: (id, options) => revealSecrets(context, tenant, kind, id, options),
   } as ResourceHandle<never, never>
 }

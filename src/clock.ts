@@ -47,5 +47,10 @@ export function toIso(milliseconds: number): string {
   return iso
 }
 
+/** Whether a value is a `Date`, of this or any other sort. */
+export function isDate(value: unknown): value is Date {
+  return value instanceof Date
+}
+
 /** The latest time that `Date` can hold, in milliseconds: ECMAScript's limit of 10⁸ days. */
 export const LATEST = 8.64e15

@@ -10,6 +10,7 @@ import type { JsonLimits } from './core/json.ts'
 import { createRegistry, type Registry } from './core/registry.ts'
 import { type Duration, toMilliseconds } from './duration.ts'
 import { type Issue, refuseIssues } from './errors.ts'
+import { taken } from './given.ts'
 import type { Definitions, Engine } from './handles.ts'
 import { createIds } from './ids.ts'
 import { toLifecycle, toUpkeep } from './lifecycle.ts'
@@ -83,9 +84,10 @@ export async function createEngine<const D extends Definitions<D> = AgentPlatfor
 
 /** Opens an engine with given sources of time and randomness; gives its context as well. */
 export async function openEngine<D extends Definitions<D>>(
-  options: EngineOptions<D>,
+  given: EngineOptions<D>,
   sources: Sources,
 ): Promise<{ readonly engine: Engine<D>; readonly context: Context }> {
+  const options = takenOptions(given)
   refuseIssues('the options of createEngine', optionIssues(options))
   // Without definitions of its own, D is that of the agent platform.
   const definitions: object = options.resources ?? agentPlatform()
@@ -103,6 +105,11 @@ export async function openEngine<D extends Definitions<D>>(
     await store.close()
     throw error
   }
+}
+
+function takenOptions<D extends Definitions<D>>(given: EngineOptions<D>): EngineOptions<D> {
+  const options = taken(given)
+  return isObject(options?.limits) ? { ...options, limits: taken(options.limits) } : options
 }
 
 async function openContext(

@@ -119,12 +119,32 @@ export function isPawlError(error: unknown, code?: ErrorCode): boolean {
   return code === undefined || ('code' in error && error.code === code)
 }
 
-/** A value as messages show it; unlike JSON.stringify it takes any. */
+// More parts than this say no more, and more of a text neither.
+const SHOWN_PARTS = 1000
+const SHOWN_LENGTH = 1000
+
+/** A value as messages show it; unlike JSON.stringify it takes any, however long. */
 export function shown(value: unknown): string {
+  let parts = 0
+  const counted = (key: string, part: unknown): unknown => {
+    parts += 1
+    if (parts > SHOWN_PARTS || key.length > SHOWN_LENGTH)
+      throw new RangeError('too long to be shown')
+    const isLong = typeof part === 'string' && part.length > SHOWN_LENGTH
+    return isLong ? `${part.slice(0, SHOWN_LENGTH)}…` : part
+  }
   try {
-    return JSON.stringify(value) ?? String(value)
+    return JSON.stringify(value, counted) ?? String(value)
   } catch {
+    return sortOf(value)
+  }
+}
+
+function sortOf(value: unknown): string {
+  try {
     return Object.prototype.toString.call(value)
+  } catch {
+    return 'what cannot be read'
   }
 }
 
@@ -141,7 +161,7 @@ export function brief(value: unknown): string {
 export function messageOf(thrown: unknown): string {
   const said: unknown = thrown instanceof Error ? thrown.message : thrown
   const isPlain = said === null || (typeof said !== 'object' && typeof said !== 'function')
-  return isPlain ? String(said) : Object.prototype.toString.call(said)
+  return isPlain ? String(said) : sortOf(said)
 }
 
 /** Builds an `invalid_input` error whose message repeats every issue. */

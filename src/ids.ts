@@ -37,6 +37,11 @@ export function createIds(seed?: number, start = 0): Ids {
   }
 }
 
+/** What sorts right before the first id that can have been made at a time. */
+export function firstIdAt(prefix: string, milliseconds: number): string {
+  return `${prefix}_${timeDigits()(milliseconds)}`
+}
+
 /** Writes a time in the alphabet's digits; remembers the last one, since ids come in bursts. */
 function timeDigits(): (milliseconds: number) => string {
   let last = Number.NaN

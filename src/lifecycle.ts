@@ -4,6 +4,7 @@ import type { Context } from './context.ts'
 import { describe } from './core/describe/describe.ts'
 import type { Description } from './core/describe/description.ts'
 import { closed, invalidInput, isPawlError, shown } from './errors.ts'
+import { taken } from './given.ts'
 import { type PruneOptions, type PruneReport, prune } from './log/prune.ts'
 import { type Verification, type VerifyOptions, verify } from './log/verify.ts'
 import { backUp } from './runtime/backup.ts'
@@ -110,9 +111,9 @@ function requireNoTransaction({ store }: Context): void {
 export function toUpkeep(context: Context): Upkeep {
   return {
     describe: async (type) => describeType(context, type),
-    verify: (options) => verify(context, options),
-    prune: (options) => prune(context, options),
-    migrate: (options) => migrate(context, options),
+    verify: async (options) => verify(context, taken(options)),
+    prune: async (options) => prune(context, taken(options)),
+    migrate: async (options) => migrate(context, taken(options)),
     rotateKeys: () => rotateKeys(context),
     backup: (path) => backUp(context, path),
   }

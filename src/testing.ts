@@ -1,11 +1,12 @@
 /** How is an engine tested? `pawl/testing`: the engine itself, on a clock that the test moves. @module */
 
 import type { AgentPlatform } from '../machines/index.ts'
-import { type AlarmClock, type Clock, systemClock } from './clock.ts'
+import { type AlarmClock, type Clock, isDate, systemClock } from './clock.ts'
 import type { Context } from './context.ts'
 import { type Duration, toMilliseconds } from './duration.ts'
 import { type EngineOptions, openEngine } from './engine.ts'
-import { invalidInput } from './errors.ts'
+import { invalidInput, shown } from './errors.ts'
+import { taken } from './given.ts'
 import type { Definitions, Engine } from './handles.ts'
 import { fireDue } from './runtime/timers.ts'
 
@@ -39,11 +40,10 @@ const START = '2026-01-01T00:00:00.000Z'
  * await engine.clock.advance('5m')
  * (await engine.sessions.get(session.id)).status // 'failed': it has never been started
  */
-export async function createTestEngine<const D extends Definitions<D> = AgentPlatform>({
-  now = START,
-  seed,
-  ...options
-}: TestEngineOptions<D> = {}): Promise<Engine<D> & { readonly clock: TestClock }> {
+export async function createTestEngine<const D extends Definitions<D> = AgentPlatform>(
+  given: TestEngineOptions<D> = {},
+): Promise<Engine<D> & { readonly clock: TestClock }> {
+  const { now = START, seed, ...options } = taken(given) ?? refuseNull()
   const hands: Hands = { time: toTime(now), alarms: new Set() }
   const clock = { now: () => new Date(hands.time), alarm: alarmOf(hands) }
   const { engine, context } = await openEngine<D>(
@@ -58,10 +58,16 @@ export async function createTestEngine<const D extends Definitions<D> = AgentPla
 // Known to everybody: 32 bytes for secrets that are none.
 const TEST_KEY = Buffer.alloc(32, 'pawl-test-key').toString('base64')
 
-function toTime(now: Date | string | number): number {
-  const time = new Date(now).getTime()
+function refuseNull(): never {
+  const message = 'has to be an object'
+  throw invalidInput('what was given', [{ path: [], code: 'invalid_type', message }])
+}
+
+function toTime(now: unknown): number {
+  const isTime = typeof now === 'string' || typeof now === 'number' || isDate(now)
+  const time = isTime ? new Date(now).getTime() : Number.NaN
   if (!Number.isNaN(time)) return time
-  const message = `${String(now)} is no time; use a Date, milliseconds or a text in ISO 8601`
+  const message = `${shown(now)} is no time; use a Date, milliseconds or a text in ISO 8601`
   throw invalidInput('the option now', [{ path: ['now'], code: 'invalid_time', message }])
 }
 

@@ -8,12 +8,12 @@ import { UNLIMITED } from './json.ts'
 import type { Kind } from './kind.ts'
 import { machineRefusal, refusal } from './legality.ts'
 import { upToDate } from './migrate.ts'
-import { absorb } from './overlay.ts'
+import { goBack, markOf } from './overlay.ts'
 import { parseCommand } from './payload.ts'
 import { hasTimer, loadReferrers, loadRow, type Plan } from './questions.ts'
 import { requireContent, requireReferences, requireUnused } from './references.ts'
 import type { Entry, ResourceRow, Timer } from './rows.ts'
-import { apart, countTold, deeper, kindOf, type Run } from './run.ts'
+import { countTold, deeper, kindOf, type Run } from './run.ts'
 import { keepSecrets, stripSecrets } from './secrets.ts'
 import type { Tell } from './tell.ts'
 
@@ -60,13 +60,13 @@ function* isChange(
     return true
   for (const { effect, name } of timers) {
     // Canceling what is not there changes nothing.
-    if (effect === 'cancel' && (yield* hasTimer(run.layer, row.id, name))) return true
+    if (effect === 'cancel' && (yield* hasTimer(run.overlay, row.id, name))) return true
   }
   return false
 }
 
 function skipChange(run: Run, { actions }: Decision): null {
-  run.layer.actions.push(...actions)
+  run.overlay.actions.push(...actions)
   return null
 }
 
@@ -90,27 +90,27 @@ export function* tellAll(run: Run, teller: Teller, tells: readonly Tell[]): Plan
   }
 }
 
-function* targetIds({ layer }: Run, { after }: Teller, { to }: Tell): Plan<readonly string[]> {
+function* targetIds({ overlay }: Run, { after }: Teller, { to }: Tell): Plan<readonly string[]> {
   if (typeof to === 'string') {
     const id = referenceIn(JSON.parse(after.context) as JsonObject, to)
     return id === null ? [] : [id]
   }
-  const rows = yield* loadReferrers(layer, after.id, { type: to.type, field: to.by })
+  const rows = yield* loadReferrers(overlay, after.id, { type: to.type, field: to.by })
   return rows.map(({ id }) => id)
 }
 
 function* tellOne(run: Run, teller: Teller, tell: Tell, id: string): Plan<void> {
-  const stored = yield* loadRow(run.layer, id)
+  const stored = yield* loadRow(run.overlay, id)
   if (stored === undefined || stored.tenant !== run.tenant) return
   const kind = kindOf(run, stored.type)
   countTold(run, teller.kind)
   const command = toldCommand(teller, kind, tell)
-  const inner = apart(run)
+  const before = markOf(run.overlay)
   try {
-    const row = yield* upToDate(inner, kind, stored)
-    yield* act(inner, kind, row, command)
-    absorb(inner.layer)
+    const row = yield* upToDate(run, kind, stored)
+    yield* act(run, kind, row, command)
   } catch (error) {
+    goBack(run.overlay, before)
     if (!isPawlError(error, 'illegal_transition') && !isPawlError(error, 'invalid_input'))
       throw error
     if (!tell.required) return

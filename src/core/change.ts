@@ -4,6 +4,7 @@ import type { Decision, MachineState, TimerEffect } from './decide.ts'
 import type { Command, JsonObject } from './definition.ts'
 import { writeEntries } from './entries.ts'
 import type { Kind } from './kind.ts'
+import { putRow } from './overlay.ts'
 import type { Entry, ResourceRow, SecretChange, Timer, TimerChange } from './rows.ts'
 import type { Run } from './run.ts'
 
@@ -40,17 +41,15 @@ export interface Change {
   readonly fired: Timer | null
 }
 
-/** Writes a change into the layer of a run; gives its last entry in the log. */
+/** Writes a change into the overlay of a run; gives its last entry in the log. */
 export function writeChange(run: Run, change: Change): Entry {
-  const { kind, before, after, decision } = change
-  const { layer } = run
-  layer.resources.set(after.id, after)
-  if (before === null) layer.created.add(after.id)
-  else layer.changed.add(after.id)
-  layer.secrets.push(...change.secrets)
-  layer.timers.push(...timerChanges(run, after, decision.timers))
+  const { kind, after, decision } = change
+  const { overlay } = run
+  putRow(overlay, after)
+  overlay.secrets.push(...change.secrets)
+  overlay.timers.push(...timerChanges(run, after, decision.timers))
   writeReferences(run, change)
-  layer.actions.push(...decision.actions)
+  overlay.actions.push(...decision.actions)
   if (after.final) end(run, kind, after)
   return writeEntries(run, change)
 }
@@ -78,12 +77,12 @@ function timerChanges(
 }
 
 /** What has ended waits for nothing and keeps no secrets. */
-function end({ layer }: Run, kind: Kind, { id }: ResourceRow): void {
-  layer.timers.push({ change: 'clear', resourceId: id })
-  if (kind.secrets.size > 0) layer.secrets.push({ change: 'erase', resourceId: id, name: null })
+function end({ overlay }: Run, kind: Kind, { id }: ResourceRow): void {
+  overlay.timers.push({ change: 'clear', resourceId: id })
+  if (kind.keepsSecrets) overlay.secrets.push({ change: 'erase', resourceId: id, name: null })
 }
 
-function writeReferences({ layer }: Run, { kind, before, after }: Change): void {
+function writeReferences({ overlay }: Run, { kind, before, after }: Change): void {
   // Another machine may have had other references.
   const isNew = before?.machine !== after.machine
   if (kind.references.size === 0 || (!isNew && before?.context === after.context)) return
@@ -92,7 +91,7 @@ function writeReferences({ layer }: Run, { kind, before, after }: Change): void 
   for (const field of kind.references.keys()) {
     const targetId = referenceIn(fields, field)
     if (targetId === referenceIn(old, field) && (!isNew || before === null)) continue
-    layer.references.push({ resourceId: after.id, type: kind.type, field, targetId })
+    overlay.references.push({ resourceId: after.id, type: kind.type, field, targetId })
   }
 }
 

@@ -72,6 +72,8 @@ function firstRow(
     updatedAt: run.time,
     statusSince: run.time,
     head: null,
+    latest: 0,
+    entries: 0,
   }
 }
 

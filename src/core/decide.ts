@@ -3,6 +3,7 @@
 import { LATEST } from '../clock.ts'
 import { isPawlError, machineInvalid, messageOf } from '../errors.ts'
 import type { Command, JsonObject } from './definition.ts'
+import { knownDecision, rememberStep } from './fixed-steps.ts'
 import { jsonIssues } from './json.ts'
 import type { Kind } from './kind.ts'
 import type { ResourceRow } from './rows.ts'
@@ -62,12 +63,15 @@ export function decide(
   event: Command,
   self: Self,
 ): Decision | undefined {
+  const known = knownDecision(kind, row, event.type)
+  if (known !== undefined) return known
   return guarded(kind, event.type, row.status, () => {
     const from = snapshotOf(kind, row)
     const step = takeStep(kind.machine, from, event, self)
-    return step.accepted
-      ? interpret(kind, step, self, { text: row.context, context: from.context })
-      : undefined
+    if (!step.accepted) return undefined
+    const decision = interpret(kind, step, self, { text: row.context, context: from.context })
+    rememberStep(kind, row, event.type, { from, step, decision })
+    return decision
   })
 }
 

@@ -10,7 +10,7 @@ import { summaryOf } from './state.ts'
 import { causeOf } from './structure.ts'
 
 /** What the log says of the call behind a change, and where it is written. */
-export type Writing = Pick<Run, 'layer' | 'actor' | 'correlationId' | 'causation'>
+export type Writing = Pick<Run, 'overlay' | 'actor' | 'correlationId' | 'causation'>
 
 /**
  * Adds a change to the log: what the machine emitted or, so that no change goes without a trace, one
@@ -19,11 +19,11 @@ export type Writing = Pick<Run, 'layer' | 'actor' | 'correlationId' | 'causation
 export function writeEntries(run: Writing, change: Change): Entry {
   const [first, ...rest] = change.decision.emitted
   let entry = firstEntry(run, change, first)
-  run.layer.entries.push(entry)
+  run.overlay.entries.push(entry)
   let { status } = first ?? change.after
   for (const emitted of rest) {
     entry = nextEntry(change, emitted, status, entry)
-    run.layer.entries.push(entry)
+    run.overlay.entries.push(entry)
     status = emitted.status
   }
   return entry
@@ -59,7 +59,7 @@ function firstEntry(run: Writing, change: Change, emitted: Emitted | undefined):
 
 /** Adds a note to the log: that something was done with a resource which did not change it. */
 export function writeNote(run: Run, kind: Kind, row: ResourceRow, cause: string): void {
-  run.layer.entries.push({
+  run.overlay.entries.push({
     tenant: row.tenant,
     type: `${kind.type}.${cause}`,
     internal: true,

@@ -16,12 +16,12 @@ export const UNLIMITED: JsonLimits = {
   bytes: Number.POSITIVE_INFINITY,
 }
 
-type Path = readonly (string | number)[]
-
 interface Copying {
   readonly limits: JsonLimits
   readonly issues: Issue[]
   readonly ancestors: Set<object>
+  /** Where the copy has come to; copied only where there is something to report. */
+  readonly path: (string | number)[]
   /** Bytes of JSON text that the copy takes at least. */
   size: number
 }
@@ -39,10 +39,10 @@ export function detach(
   value: unknown,
   limits: JsonLimits,
 ): { copy: unknown; issues: readonly Issue[] } {
-  const copying: Copying = { limits, issues: [], ancestors: new Set(), size: 0 }
-  const copy = copyOf(value, [], copying)
+  const copying: Copying = { limits, issues: [], ancestors: new Set(), path: [], size: 0 }
+  const copy = copyOf(value, copying)
   if (copying.issues.length === 0 && !fits(copy, copying)) {
-    report(copying, [], 'too_large', `is larger than ${limits.bytes} bytes of JSON`)
+    report(copying, 'too_large', `is larger than ${limits.bytes} bytes of JSON`)
   }
   return { copy, issues: copying.issues }
 }
@@ -52,25 +52,24 @@ export function jsonIssues(value: unknown): readonly Issue[] {
   return detach(value, UNLIMITED).issues
 }
 
-function copyOf(value: unknown, path: Path, copying: Copying): unknown {
+function copyOf(value: unknown, copying: Copying): unknown {
   copying.size += typeof value === 'string' ? value.length + 2 : 1
   if (isTooMuch(copying)) return undefined
   switch (typeof value) {
     case 'string':
-      if (!value.isWellFormed())
-        report(copying, path, 'malformed_unicode', 'holds a lone surrogate')
+      if (!value.isWellFormed()) report(copying, 'malformed_unicode', 'holds a lone surrogate')
       return value
     case 'number':
       if (!Number.isFinite(value))
-        report(copying, path, 'not_json', `is ${value}, which JSON cannot hold`)
+        report(copying, 'not_json', `is ${value}, which JSON cannot hold`)
       // JSON has no negative zero.
       return value === 0 ? 0 : value
     case 'boolean':
       return value
     case 'object':
-      return value === null ? null : copyOfContainer(value, path, copying)
+      return value === null ? null : copyOfContainer(value, copying)
     default:
-      report(copying, path, 'not_json', `is of type ${typeof value}, which JSON cannot hold`)
+      report(copying, 'not_json', `is of type ${typeof value}, which JSON cannot hold`)
       return undefined
   }
 }
@@ -80,34 +79,33 @@ function isTooMuch({ size, issues, limits }: Copying): boolean {
   return size > limits.bytes || issues.length >= MOST_ISSUES
 }
 
-function copyOfContainer(value: object, path: Path, copying: Copying): unknown {
-  if (copying.ancestors.has(value)) return report(copying, path, 'cyclic', 'refers back to itself')
-  if (path.length >= copying.limits.depth) {
-    return report(copying, path, 'too_deep', `is nested deeper than ${copying.limits.depth} levels`)
+function copyOfContainer(value: object, copying: Copying): unknown {
+  if (copying.ancestors.has(value)) return report(copying, 'cyclic', 'refers back to itself')
+  if (copying.path.length >= copying.limits.depth) {
+    return report(copying, 'too_deep', `is nested deeper than ${copying.limits.depth} levels`)
   }
   copying.ancestors.add(value)
-  const copy = Array.isArray(value)
-    ? copyOfArray(value, path, copying)
-    : copyOfObject(value, path, copying)
+  const copy = Array.isArray(value) ? copyOfArray(value, copying) : copyOfObject(value, copying)
   copying.ancestors.delete(value)
   return copy
 }
 
-function copyOfArray(value: readonly unknown[], path: Path, copying: Copying): unknown[] {
+function copyOfArray(value: readonly unknown[], copying: Copying): unknown[] {
   const copy: unknown[] = []
   // By index, to visit holes as well, which JSON would turn into null.
   for (let index = 0; index < value.length && !isTooMuch(copying); index++) {
-    copy.push(copyOf(value[index], [...path, index], copying))
+    copying.path.push(index)
+    copy.push(copyOf(value[index], copying))
+    copying.path.pop()
   }
   return copy
 }
 
-function copyOfObject(value: object, path: Path, copying: Copying): unknown {
+function copyOfObject(value: object, copying: Copying): unknown {
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
     return report(
       copying,
-      path,
       'not_json',
       `is a ${value.constructor?.name ?? 'class'} and not a plain object`,
     )
@@ -118,16 +116,16 @@ function copyOfObject(value: object, path: Path, copying: Copying): unknown {
     if (item === undefined) continue
     if (isTooMuch(copying)) break
     copying.size += key.length + 3
-    const itemPath = [...path, key]
-    if (!key.isWellFormed())
-      report(copying, itemPath, 'malformed_unicode', 'has a key with a lone surrogate')
-    put(copy, key, copyOf(item, itemPath, copying))
+    copying.path.push(key)
+    if (!key.isWellFormed()) report(copying, 'malformed_unicode', 'has a key with a lone surrogate')
+    put(copy, key, copyOf(item, copying))
+    copying.path.pop()
   }
   return copy
 }
 
 /** Sets a property as data, whatever its name: assigning to `__proto__` would set the prototype. */
-function put(target: Record<string, unknown>, key: string, value: unknown): void {
+export function put(target: Record<string, unknown>, key: string, value: unknown): void {
   if (key !== '__proto__') target[key] = value
   else
     Object.defineProperty(target, key, {
@@ -138,12 +136,13 @@ function put(target: Record<string, unknown>, key: string, value: unknown): void
     })
 }
 
-function report(copying: Copying, path: Path, code: string, message: string): undefined {
-  copying.issues.push({ path, code, message })
+function report(copying: Copying, code: string, message: string): undefined {
+  copying.issues.push({ path: [...copying.path], code, message })
 }
 
-// One UTF-16 unit is at most six bytes of JSON text (an escape), and a number at most 24 for its one.
-const MOST_BYTES_PER_UNIT = 24
+// One UTF-16 unit is at most six bytes of JSON text (an escape), and a number with its comma at most 25 for
+// its one.
+const MOST_BYTES_PER_UNIT = 25
 
 function fits(value: unknown, { size, limits: { bytes } }: Copying): boolean {
   if (size > bytes) return false

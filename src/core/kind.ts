@@ -11,6 +11,7 @@ import type {
   Schema,
   Secret,
 } from './definition.ts'
+import type { FixedStep } from './fixed-steps.ts'
 import type { Machine } from './machine.ts'
 import { allStates, causeOf, type StateNode, staticEmits } from './structure.ts'
 import type { Snapshot } from './xstate.ts'
@@ -31,6 +32,8 @@ export interface Kind {
   readonly references: ReadonlyMap<string, Reference>
   readonly companions: ReadonlyMap<string, Companion>
   readonly secrets: ReadonlyMap<string, Secret>
+  /** Whether any of them is stored. */
+  readonly keepsSecrets: boolean
   readonly check: (command: string) => Check | undefined
   readonly status: ((state: { value: unknown; context: JsonObject }) => string) | undefined
   /** Every status that the machine can have; empty when a definition names statuses itself. */
@@ -44,6 +47,8 @@ export interface Kind {
   readonly causes: readonly string[]
   /** The machine's state nodes by their ids. */
   readonly nodes: ReadonlyMap<string, StateNode>
+  /** Steps that are the same for every resource, by command and state value; null for those that are not. */
+  readonly fixedSteps: Map<string, FixedStep | null>
   /** Snapshots without a context, by state value: building one walks the whole machine. */
   readonly snapshots: Map<string, Snapshot>
 }
@@ -74,6 +79,7 @@ export function toKind(
     ),
     companions: new Map(Object.entries(definition.companion ?? {})),
     secrets: new Map(Object.entries(definition.secrets ?? {})),
+    keepsSecrets: Object.values(definition.secrets ?? {}).some(isKept),
     check: (command) => (typeof check === 'function' ? check : ownCheck(check, command)),
     status: status && ((state) => status(state)),
     statuses: status ? [] : statusesOf(machine),
@@ -82,6 +88,7 @@ export function toKind(
     fingerprint: `${version}:${digest(structureOf(machine, definition.references ?? {}))}`,
     causes: causesOf(nodes, Object.keys(definition.commands)),
     nodes,
+    fixedSteps: new Map(),
     snapshots: new Map(),
   }
 }
@@ -102,6 +109,10 @@ function ownCheck(
   command: string,
 ): Check | undefined {
   return checks !== undefined && Object.hasOwn(checks, command) ? checks[command] : undefined
+}
+
+function isKept(secret: Secret): boolean {
+  return 'generate' in secret || (secret.keep ?? true)
 }
 
 function toReference(to: string | Reference): Reference {

@@ -12,7 +12,7 @@ import { isCovered, migratedState, versionOf } from './versions.ts'
 
 /** Plans the migration of a resource; gives the version that it had, null when there is nothing to do. */
 export function* planMigration(run: Run, kind: Kind, id: string): Plan<number | null> {
-  const row = yield* loadRow(run.layer, id)
+  const row = yield* loadRow(run.overlay, id)
   if (row === undefined || !isCovered(kind, row.machine)) return null
   yield* migrate(run, kind, row)
   return versionOf(row.machine)
@@ -37,7 +37,7 @@ function* migrate(run: Run, kind: Kind, before: ResourceRow): Plan<ResourceRow> 
   const after = nextRow(run, kind, before, migratedState(kind, before))
   const context: JsonObject = JSON.parse(after.context)
   yield* requireTargets(run, kind, context)
-  const pending = yield* loadTimers(run.layer, before.id)
+  const pending = yield* loadTimers(run.overlay, before.id)
   const timers = moveTimers(kind, after, pending)
   const decision = { state: after, emitted: [], timers, tells: [], actions: [] }
   const command = { type: 'migrate', from: versionOf(before.machine), to: kind.version }
@@ -49,7 +49,7 @@ function* requireTargets(run: Run, kind: Kind, context: JsonObject): Plan<void> 
   for (const [field, { type }] of kind.references) {
     const id = referenceIn(context, field)
     if (id === null) continue
-    const target = yield* loadRow(run.layer, id)
+    const target = yield* loadRow(run.overlay, id)
     if (target?.tenant === run.tenant && target.type === type) continue
     throw machineInvalid(
       kind.type,

@@ -17,18 +17,8 @@ export interface OutcomeDraft extends Omit<OutcomeRow, 'events'> {
 /** A reference that a change set or, without a target, removed. */
 export type ReferenceChange = Omit<ReferenceRow, 'targetId'> & { readonly targetId: string | null }
 
-/**
- * A layer of decisions over another one or over the store.
- *
- * Each command decides in a layer of its own, which is either absorbed by the one below or thrown
- * away: so a refusal leaves nothing behind, and nobody else notices it.
- */
-export interface Layer {
-  readonly below: Layer | null
-  /** Rows as they are now; in the lowest layer also those that were loaded and not changed. */
-  readonly resources: Map<string, ResourceRow>
-  readonly created: Set<string>
-  readonly changed: Set<string>
+/** What is decided one after the other, and taken back in the opposite order. */
+interface Lists {
   readonly entries: Entry[]
   readonly timers: TimerChange[]
   readonly secrets: SecretChange[]
@@ -36,13 +26,39 @@ export interface Layer {
   readonly outcomes: OutcomeDraft[]
   /** The user's own actions, to run after the commit. */
   readonly actions: (() => unknown)[]
+  /** The rows that others have taken the place of. */
+  readonly replaced: Replaced[]
 }
 
-/** Opens an empty layer. */
-export function openLayer(below: Layer | null = null): Layer {
+interface Replaced {
+  readonly id: string
+  /** Undefined before the creation. */
+  readonly row: ResourceRow | undefined
+  /** Whether nothing had been decided about it before. */
+  readonly isFirst: boolean
+}
+
+/**
+ * All decisions of a batch, over the store.
+ *
+ * Whatever goes wrong in one of its commands is taken back to where that began: so a refusal leaves
+ * nothing behind, and nobody else notices it.
+ */
+export interface Overlay extends Lists {
+  /** Rows as they are now, those that were loaded and not changed included. */
+  readonly rows: Map<string, ResourceRow>
+  readonly created: Set<string>
+  /** Those that were there before. */
+  readonly changed: Set<string>
+}
+
+/** How much had been decided at some moment. */
+export type Mark = { readonly [List in keyof Lists]: number }
+
+/** Nothing decided yet. */
+export function createOverlay(): Overlay {
   return {
-    below,
-    resources: new Map(),
+    rows: new Map(),
     created: new Set(),
     changed: new Set(),
     entries: [],
@@ -51,41 +67,44 @@ export function openLayer(below: Layer | null = null): Layer {
     references: [],
     outcomes: [],
     actions: [],
+    replaced: [],
   }
 }
 
-/** Moves what a layer has decided into the one below it. */
-export function absorb(layer: Layer): void {
-  const { below } = layer
-  if (below === null) return
-  for (const [id, row] of layer.resources) below.resources.set(id, row)
-  for (const id of layer.created) below.created.add(id)
-  for (const id of layer.changed) below.changed.add(id)
-  below.entries.push(...layer.entries)
-  below.timers.push(...layer.timers)
-  below.secrets.push(...layer.secrets)
-  below.references.push(...layer.references)
-  below.outcomes.push(...layer.outcomes)
-  below.actions.push(...layer.actions)
+/** Puts the next row of a resource in place of the one before, or the first one. */
+export function putRow({ rows, created, changed, replaced }: Overlay, row: ResourceRow): void {
+  const { id } = row
+  const before = rows.get(id)
+  const decided = before === undefined ? created : changed
+  const isFirst = !(created.has(id) || changed.has(id))
+  if (isFirst) decided.add(id)
+  replaced.push({ id, row: before, isFirst })
+  rows.set(id, row)
 }
 
-/** The lowest layer, which the whole batch shares. */
-export function bottom(layer: Layer): Layer {
-  return layer.below === null ? layer : bottom(layer.below)
+/** Marks this moment, to go back to. */
+export function markOf(overlay: Overlay): Mark {
+  return {
+    entries: overlay.entries.length,
+    timers: overlay.timers.length,
+    secrets: overlay.secrets.length,
+    references: overlay.references.length,
+    outcomes: overlay.outcomes.length,
+    actions: overlay.actions.length,
+    replaced: overlay.replaced.length,
+  }
 }
 
-/** A row as this layer sees it, unless it has not been loaded yet. */
-export function findRow(layer: Layer, id: string): ResourceRow | undefined {
-  return layer.resources.get(id) ?? (layer.below ? findRow(layer.below, id) : undefined)
+/** Takes back everything that has been decided since. Rows that were loaded stay. */
+export function goBack(overlay: Overlay, mark: Mark): void {
+  for (const replaced of overlay.replaced.slice(mark.replaced).reverse()) putBack(overlay, replaced)
+  for (const [list, length] of Object.entries(mark)) overlay[list as keyof Mark].length = length
 }
 
-/** Everything of one sort that this layer and those below have decided, oldest first. */
-export function decided<K extends 'references' | 'outcomes' | 'timers' | 'secrets'>(
-  layer: Layer,
-  sort: K,
-): readonly Layer[K][number][] {
-  const own: readonly Layer[K][number][] = layer[sort]
-  if (layer.below === null) return own
-  const below = decided(layer.below, sort)
-  return below.length === 0 ? own : [...below, ...own]
+function putBack({ rows, created, changed }: Overlay, { id, row, isFirst }: Replaced): void {
+  if (row === undefined) rows.delete(id)
+  else rows.set(id, row)
+  if (!isFirst) return
+  created.delete(id)
+  changed.delete(id)
 }

@@ -8,7 +8,7 @@ import { writeNote } from './entries.ts'
 import type { Kind } from './kind.ts'
 import { refusal } from './legality.ts'
 import { upToDate } from './migrate.ts'
-import { findRow, type OutcomeDraft } from './overlay.ts'
+import type { OutcomeDraft } from './overlay.ts'
 import { loadOutcome, loadRow, loadTimer, type Plan } from './questions.ts'
 import type { Entry, OutcomeRow, ResourceRow } from './rows.ts'
 import { kindOf, type Run, type SecretPlace } from './run.ts'
@@ -50,7 +50,7 @@ export interface Result {
 /** What a call came to: decided now, or before under the same key. */
 export type Planned = { readonly fresh: Result } | { readonly replayed: OutcomeDraft | OutcomeRow }
 
-/** Plans a create. Throws the error that the caller gets; the layer of the run is then to be thrown away. */
+/** Plans a create. Throws the error that the caller gets; what has been decided is then to be taken back. */
 export function* planCreate(run: Run, request: CreateRequest): Plan<Planned> {
   const replayed = yield* remembered(run, request.idempotency)
   if (replayed !== undefined) return { replayed }
@@ -92,13 +92,13 @@ export function* planReveal(
 
 /** Plans a timer that is due; false when it is gone. */
 export function* planTimer(run: Run, position: number): Plan<boolean> {
-  const timer = yield* loadTimer(run.layer, position)
+  const timer = yield* loadTimer(run.overlay, position)
   if (timer === undefined) return false
-  const stored = yield* loadRow(run.layer, timer.resourceId)
+  const stored = yield* loadRow(run.overlay, timer.resourceId)
   const row = stored && (yield* upToDate(run, kindOf(run, stored.type), stored))
   // A migration may have canceled it, or set another one in its place.
-  if (row !== stored && (yield* loadTimer(run.layer, position)) === undefined) return false
-  run.layer.timers.push({ change: 'fired', position })
+  if (row !== stored && (yield* loadTimer(run.overlay, position)) === undefined) return false
+  run.overlay.timers.push({ change: 'fired', position })
   if (row === undefined || row.final) return true
   try {
     yield* act(run, kindOf(run, row.type), row, JSON.parse(timer.event), timer)
@@ -113,7 +113,7 @@ const IGNORED: ReadonlySet<RefusalReason> = new Set(['not_accepted', 'guard'])
 
 /** Loads a resource of this tenant and kind. Throws `not_found`. */
 function* loadOwn(run: Run, kind: Kind, id: string): Plan<ResourceRow> {
-  const row = yield* loadRow(run.layer, id)
+  const row = yield* loadRow(run.overlay, id)
   if (row === undefined || row.tenant !== run.tenant || row.type !== kind.type)
     throw notFound(id, kind.type)
   return row
@@ -133,7 +133,7 @@ function* remembered(
   idempotency: Idempotency | null,
 ): Plan<OutcomeDraft | OutcomeRow | undefined> {
   if (idempotency === null) return undefined
-  const outcome = yield* loadOutcome(run.layer, run.tenant, idempotency.key)
+  const outcome = yield* loadOutcome(run.overlay, run.tenant, idempotency.key)
   if (outcome === undefined || outcome.createdAt <= idempotency.since) return undefined
   if (isSameRequest(idempotency, outcome)) return outcome
   const { key } = idempotency
@@ -161,9 +161,9 @@ function conclude(
   secrets: Readonly<Record<string, string>>,
   idempotency: Idempotency | null,
 ): Result {
-  const row = findRow(run.layer, id)
+  const row = run.overlay.rows.get(id)
   if (row === undefined) throw machineInvalid(kind.type, 'a planned resource is missing')
-  const { entries } = run.layer
+  const entries = run.overlay.entries.slice(run.since.entries)
   const result: Result = {
     resource: viewOf(kind, row),
     changed: entries.length > 0,
@@ -181,7 +181,7 @@ function remember(
 ): void {
   const { tenant, time, vault } = run
   const shows = Object.keys(result.secrets).length > 0
-  run.layer.outcomes.push({
+  run.overlay.outcomes.push({
     tenant,
     key,
     fingerprint,

@@ -1,6 +1,6 @@
 /** What does a plan have to know that only the store can tell? @module */
 
-import { bottom, decided, findRow, type Layer, type OutcomeDraft } from './overlay.ts'
+import type { OutcomeDraft, Overlay } from './overlay.ts'
 import type { OutcomeRow, ResourceRow, SecretRow, Timer, TimerChange, TimerRow } from './rows.ts'
 
 /** The questions, with their answers. */
@@ -44,12 +44,12 @@ export function* ask<Q extends Question>(question: Q): Plan<Answers[Q['ask']]> {
   return (yield question) as Answers[Q['ask']]
 }
 
-/** The row of a resource as the layer sees it. */
-export function* loadRow(layer: Layer, id: string): Plan<ResourceRow | undefined> {
-  const known = findRow(layer, id)
+/** The row of a resource as it is by now. */
+export function* loadRow(overlay: Overlay, id: string): Plan<ResourceRow | undefined> {
+  const known = overlay.rows.get(id)
   if (known !== undefined) return known
   const row = yield* ask({ ask: 'resource', id })
-  if (row !== undefined) bottom(layer).resources.set(id, row)
+  if (row !== undefined) overlay.rows.set(id, row)
   return row
 }
 
@@ -61,31 +61,31 @@ export interface ReferenceField {
 
 /** The live resources that refer to another one through a field, in the order of their creation. */
 export function* loadReferrers(
-  layer: Layer,
+  overlay: Overlay,
   targetId: string,
   { type, field }: ReferenceField,
   limit = Number.MAX_SAFE_INTEGER,
 ): Plan<ResourceRow[]> {
   // Any row that this batch has touched may have ended: ask for that many more.
-  const spare = bottom(layer).resources.size + layer.resources.size
+  const spare = overlay.rows.size
   const stored = yield* ask({ ask: 'referrers', targetId, type, field, limit: limit + spare })
   const rows: ResourceRow[] = []
-  for (const id of withDecided(stored, layer, { targetId, type, field })) {
-    const row = yield* loadRow(layer, id)
+  for (const id of withDecided(stored, overlay, { targetId, type, field })) {
+    const row = yield* loadRow(overlay, id)
     if (row !== undefined && !row.final) rows.push(row)
     if (rows.length === limit) break
   }
   return rows
 }
 
-/** The ids of those who refer to a target, with what the layer has decided since. */
+/** The ids of those who refer to a target, with what has been decided since. */
 function withDecided(
   stored: readonly string[],
-  layer: Layer,
+  overlay: Overlay,
   { targetId, type, field }: ReferenceField & { readonly targetId: string },
 ): ReadonlySet<string> {
   const ids = new Set(stored)
-  for (const change of decided(layer, 'references')) {
+  for (const change of overlay.references) {
     if (change.type !== type || change.field !== field) continue
     if (change.targetId === targetId) ids.add(change.resourceId)
     else ids.delete(change.resourceId)
@@ -93,22 +93,22 @@ function withDecided(
   return ids
 }
 
-/** A timer, unless it is gone or this layer has done away with it. */
-export function* loadTimer(layer: Layer, position: number): Plan<TimerRow | undefined> {
+/** A timer, unless it is gone, also by what has been decided. */
+export function* loadTimer(overlay: Overlay, position: number): Plan<TimerRow | undefined> {
   const timer = yield* ask({ ask: 'timer', position })
-  return timer !== undefined && isStillSet(timer, decided(layer, 'timers')) ? timer : undefined
+  return timer !== undefined && isStillSet(timer, overlay.timers) ? timer : undefined
 }
 
-/** The stored timers of a resource, but for those that this layer has done away with. */
-export function* loadTimers(layer: Layer, resourceId: string): Plan<TimerRow[]> {
-  const changes = decided(layer, 'timers')
+/** The stored timers of a resource, but for those that have been done away with. */
+export function* loadTimers(overlay: Overlay, resourceId: string): Plan<TimerRow[]> {
+  const changes = overlay.timers
   const stored = yield* ask({ ask: 'timers', resourceId })
   return stored.filter((timer) => isStillSet(timer, changes))
 }
 
 /** Whether a resource has a timer of this name. */
-export function* hasTimer(layer: Layer, resourceId: string, name: string): Plan<boolean> {
-  const changes = decided(layer, 'timers')
+export function* hasTimer(overlay: Overlay, resourceId: string, name: string): Plan<boolean> {
+  const changes = overlay.timers
   const stored = yield* ask({ ask: 'timers', resourceId })
   if (stored.some((timer) => timer.name === name && isStillSet(timer, changes))) return true
   return changes.some(
@@ -149,11 +149,11 @@ function isOf(timer: Timer & { readonly position?: number }, change: TimerChange
 
 /** What an idempotency key remembers, from this batch or from before. */
 export function* loadOutcome(
-  layer: Layer,
+  overlay: Overlay,
   tenant: string,
   key: string,
 ): Plan<OutcomeDraft | OutcomeRow | undefined> {
-  const draft = decided(layer, 'outcomes').findLast(
+  const draft = overlay.outcomes.findLast(
     (outcome) => outcome.tenant === tenant && outcome.key === key,
   )
   return draft ?? (yield* ask({ ask: 'outcome', tenant, key }))

@@ -13,7 +13,7 @@ import { asMigrated } from './versions.ts'
 
 /** Loads what a field refers to. Throws `not_found` for an id that does not exist for this tenant and type. */
 export function* loadTarget(run: Run, { type }: Reference, id: string): Plan<ResourceRow> {
-  const row = yield* loadRow(run.layer, id)
+  const row = yield* loadRow(run.overlay, id)
   if (row === undefined || row.tenant !== run.tenant || row.type !== type) throw notFound(id, type)
   return asMigrated(kindOf(run, type), row)
 }
@@ -57,7 +57,7 @@ export function* requireUnused(
   const blockers: Blocker[] = []
   for (const field of fields) {
     for (const { id, type, status } of yield* loadReferrers(
-      run.layer,
+      run.overlay,
       row.id,
       field,
       NAMED_BLOCKERS,

@@ -5,7 +5,7 @@ import { type Decision, decide, decideCreate } from './decide.ts'
 import type { JsonObject } from './definition.ts'
 import { type TimerMark, writeEntries } from './entries.ts'
 import type { Kind } from './kind.ts'
-import { openLayer } from './overlay.ts'
+import { createOverlay } from './overlay.ts'
 import { isMigration, type LoggedChange, type Replayed } from './replay.ts'
 import { eventOf, findFired, toTimer } from './replay-timers.ts'
 import type { Entry, ResourceRow, SealedEntry } from './rows.ts'
@@ -96,12 +96,12 @@ function entryDifferences(
   kind: Kind,
   { before, change: { entries: found, command }, after, decision }: Decided,
 ): string[] {
-  const layer = openLayer()
+  const overlay = createOverlay()
   writeEntries(
-    { layer, actor: null, correlationId: '', causation: null },
+    { overlay, actor: null, correlationId: '', causation: null },
     { kind, before: before?.row ?? null, after, decision, command, secrets: [], fired: null },
   )
-  const expected = layer.entries
+  const expected = overlay.entries
   const [types, expectedTypes] = [found, expected].map((list) => list.map(({ type }) => type))
   if (String(types) !== String(expectedTypes))
     return [`it was told as ${types}; its machine says ${expectedTypes}`]

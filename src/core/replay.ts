@@ -78,7 +78,8 @@ function firstRow(change: LoggedChange): ResourceRow {
   if (difference.value === undefined || difference.machine === undefined)
     throw new Error('it does not say in which state it begins')
   const nothing = {
-    ...{ id, tenant, type: typeOf(change), createdAt, head: null, version: 0, final: false },
+    ...{ id, tenant, type: typeOf(change), createdAt, version: 0, final: false },
+    ...{ head: null, latest: 0, entries: 0 },
     ...{ status: '', value: '', memory: null, context: '{}', machine: '' },
     ...{ updatedAt: createdAt, statusSince: createdAt },
   }

@@ -25,6 +25,10 @@ export interface ResourceRow {
   readonly statusSince: number
   /** The hash of its latest entry in the log; null before the first. */
   readonly head: Buffer | null
+  /** The place of that entry; 0 before the first. */
+  readonly latest: number
+  /** How many entries it has. */
+  readonly entries: number
 }
 
 /** One entry of the log, before it has a place in it. */
@@ -58,6 +62,10 @@ export interface SealedEntry extends Omit<Entry, 'causation'> {
   readonly id: string
   readonly causationId: string | null
   readonly hash: Buffer
+  /** Which of its resource's entries it is, from 1. */
+  readonly ordinal: number
+  /** The place of the resource's entry before it; 0 for the first. */
+  readonly previous: number
 }
 
 /** A future command. */

@@ -2,7 +2,7 @@
 
 import { machineInvalid } from '../errors.ts'
 import type { Kind } from './kind.ts'
-import { type Layer, openLayer } from './overlay.ts'
+import type { Mark, Overlay } from './overlay.ts'
 import type { Registry } from './registry.ts'
 import type { Entry } from './rows.ts'
 
@@ -26,7 +26,9 @@ export interface Vault {
 /** One call: who asked, when, and what it has decided so far. */
 export interface Run {
   readonly registry: Registry
-  readonly layer: Layer
+  readonly overlay: Overlay
+  /** What had been decided before it. */
+  readonly since: Mark
   /** Milliseconds since 1970. */
   readonly time: number
   readonly tenant: string
@@ -69,11 +71,6 @@ export function deeper(run: Run, kind: Kind, causation: Entry | null): Run {
     )
   }
   return { ...run, depth: run.depth + 1, causation: causation ?? run.causation }
-}
-
-/** The same call with a layer of its own, for a part that may be thrown away. */
-export function apart(run: Run): Run {
-  return { ...run, layer: openLayer(run.layer) }
 }
 
 /** The kind of a type that registration has checked. */

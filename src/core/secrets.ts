@@ -3,7 +3,6 @@
 import { isPawlError } from '../errors.ts'
 import type { JsonObject, Secret } from './definition.ts'
 import type { Kind } from './kind.ts'
-import { decided } from './overlay.ts'
 import { ask, type Plan } from './questions.ts'
 import type { SecretChange } from './rows.ts'
 import type { Run, SecretPlace } from './run.ts'
@@ -120,11 +119,11 @@ function setting(run: Run, kind: Kind, id: string, name: string, value: unknown)
   return { change: 'set', secret: { resourceId: id, name, envelope } }
 }
 
-/** The secrets of a resource as this layer sees them. */
-export function* storedSecrets({ layer }: Run, id: string): Plan<Map<string, Buffer>> {
+/** The secrets of a resource, with what has been decided since. */
+export function* storedSecrets({ overlay }: Run, id: string): Plan<Map<string, Buffer>> {
   const rows = yield* ask({ ask: 'secrets', resourceId: id })
   const secrets = new Map(rows.map(({ name, envelope }) => [name, envelope]))
-  for (const change of decided(layer, 'secrets')) {
+  for (const change of overlay.secrets) {
     if (change.change === 'set') {
       if (change.secret.resourceId === id) secrets.set(change.secret.name, change.secret.envelope)
     } else if (change.resourceId === id) {

@@ -3,6 +3,7 @@
 import { toIso } from '../clock.ts'
 import { machineInvalid, shown } from '../errors.ts'
 import type { JsonObject, ResourceView } from './definition.ts'
+import { put } from './json.ts'
 import type { Kind } from './kind.ts'
 import type { ResourceRow } from './rows.ts'
 import type { StateNode } from './structure.ts'
@@ -156,15 +157,12 @@ export function summaryOf(
   status: string,
   context: JsonObject,
 ): string {
-  const shown = Object.entries(publicFields(kind, context)).filter(
-    ([key]) => kind.summary?.has(key) ?? true,
-  )
-  return JSON.stringify({
-    id: row.id,
-    object: kind.type,
-    status,
-    ...Object.fromEntries(shown),
-    created_at: toIso(row.createdAt),
-    updated_at: toIso(row.updatedAt),
-  })
+  const summary: Record<string, unknown> = { id: row.id, object: kind.type, status }
+  for (const key of Object.keys(context)) {
+    if (kind.private.has(key) || kind.summary?.has(key) === false) continue
+    put(summary, key, context[key])
+  }
+  summary.created_at = toIso(row.createdAt)
+  summary.updated_at = toIso(row.updatedAt)
+  return JSON.stringify(summary)
 }

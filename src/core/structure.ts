@@ -61,7 +61,8 @@ export function builtinType(action: unknown): string | undefined {
   return 'type' in action && typeof action.type === 'string' ? action.type : undefined
 }
 
-function staticEvent(action: unknown): { readonly type: string } | undefined {
+/** The event of an `emit` that says it statically. */
+export function staticEvent(action: unknown): { readonly type: string } | undefined {
   if (typeof action !== 'function' || !('event' in action)) return undefined
   const { event } = action
   return isObject(event) && typeof event.type === 'string' ? { type: event.type } : undefined

@@ -95,7 +95,10 @@ export async function placeOf(
   { tenant, root }: Reader,
   cursor: string | undefined,
 ): Promise<number | null> {
-  const entry = cursor?.startsWith('evt_') ? await context.store.findEntry(cursor) : undefined
+  const entry =
+    typeof cursor === 'string' && cursor.startsWith('evt_')
+      ? await context.store.findEntry(cursor)
+      : undefined
   if (entry !== undefined && (root || entry.tenant === tenant)) return entry.seq
   const [after = null] = fromCursor(eventList(context), cursor) ?? []
   return after

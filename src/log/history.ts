@@ -36,7 +36,7 @@ export function historyOf(
   id: string,
   options: PageOptions = {},
 ): PagePromise<HistoryEntry> {
-  const list = { identity: context.identity, name: `history:${String(id)}` }
+  const list = { identity: context.identity, name: `history:${typeof id === 'string' ? id : ''}` }
   return fetchPage(
     {
       limit: limitOf(options),

@@ -1,6 +1,7 @@
 /** How is a long list read page by page? @module */
 
 import { type Issue, invalidInput } from '../errors.ts'
+import { taken } from '../given.ts'
 
 /** A part of a list; iterating over it goes through all that follow as well. */
 export interface Page<Item> extends AsyncIterable<Item> {
@@ -146,6 +147,21 @@ async function* itemsFrom<Row, Item>(
     yield* page.data
     if (page.next_cursor === null) return
     page = await buildPage(source, page.next_cursor)
+  }
+}
+
+/** Fetches a page by what a caller has given; what cannot be read is refused like everything else. */
+export function paged<T, Item>(
+  given: T,
+  fetch: (options: T) => PagePromise<Item>,
+): PagePromise<Item> {
+  try {
+    return fetch(taken(given))
+  } catch (error) {
+    const refused: Promise<Page<Item>> = Promise.reject(error)
+    return withIterator(refused, async function* () {
+      yield* await refused
+    })
   }
 }
 

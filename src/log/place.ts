@@ -7,9 +7,22 @@ import { placeOf, type Reader } from './events.ts'
 /** Where to begin: the oldest entry there is, after all there are now, after an event or a page, a `seq`, or at a moment. */
 export type From = 'start' | 'now' | Date | number | (string & {})
 
+/** Notes where the log ends at this moment: what `'now'` means, even if the beginning takes a while. */
+export function momentOfCall({ store }: Context): Promise<number> {
+  const head = store.headNow()
+  // Where something else is wrong, nobody asks.
+  head.catch(() => {})
+  return head
+}
+
 /** The place after which to begin. Throws `invalid_input` for what is no place in this log. */
-export async function placeFrom(context: Context, reader: Reader, from: From): Promise<number> {
-  if (from === 'now') return context.store.headNow()
+export async function placeFrom(
+  context: Context,
+  reader: Reader,
+  from: From,
+  now: Promise<number>,
+): Promise<number> {
+  if (from === 'now') return now
   const { head, pruned } = await context.store.log()
   if (from === 'start') return pruned
   if (from instanceof Date) {

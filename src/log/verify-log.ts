@@ -65,16 +65,14 @@ export async function verifyLog(inspection: Inspection): Promise<LogExtent> {
 function checkSlice(
   inspection: Inspection,
   scan: Scan,
-  { log, places, isLast }: LogSlice & { readonly isLast: boolean },
+  { log, listed, places, isLast }: LogSlice & { readonly isLast: boolean },
 ): void {
   if (scan.head === undefined) begin(inspection, scan, log)
   const pruned = log?.pruned ?? scan.pruned
-  for (const { seq, resourceId, known } of places) {
-    reportMissing(inspection, [Math.max(scan.last, pruned) + 1, seq - 1])
-    checkBounds(inspection, { seq, resourceId }, { pruned, head: log?.head ?? seq })
-    if (!known) addStray(scan, resourceId, seq)
-    else if (seq <= (scan.head ?? 0)) scan.entries += 1
-    scan.last = seq
+  for (const place of places) {
+    reportMissing(inspection, [Math.max(scan.last, pruned) + 1, place.seq - 1])
+    checkPlace(inspection, place, { pruned, listed })
+    count(scan, place)
   }
   if (isLast && log !== undefined)
     reportMissing(inspection, [Math.max(scan.last, pruned) + 1, log.head])
@@ -88,15 +86,24 @@ function begin(inspection: Inspection, scan: Scan, log: LogSlice['log']): void {
   differ(inspection, { kind: 'log', resourceId: null }, message)
 }
 
-function checkBounds(
+type Place = LogSlice['places'][number]
+
+function count(scan: Scan, { seq, resourceId, known }: Place): void {
+  if (!known) addStray(scan, resourceId, seq)
+  else if (seq <= (scan.head ?? 0)) scan.entries += 1
+  scan.last = seq
+}
+
+function checkPlace(
   inspection: Inspection,
-  { seq, resourceId }: { readonly seq: number; readonly resourceId: string },
-  { pruned, head }: { readonly pruned: number; readonly head: number },
+  { seq, resourceId, isListed, isBeyond }: Place,
+  { pruned, listed }: { readonly pruned: number; readonly listed: number },
 ): void {
-  if (seq > pruned && seq <= head) return
-  const why = seq > head ? `the log ends at ${head}` : `the log has been pruned up to ${pruned}`
-  const message = `entry ${seq} is there, although ${why}`
-  differ(inspection, { kind: 'log', resourceId, seq }, message)
+  const report = (message: string) => differ(inspection, { kind: 'log', resourceId, seq }, message)
+  if (seq <= pruned)
+    report(`entry ${seq} is there, although the log has been pruned up to ${pruned}`)
+  if (isBeyond) report(`entry ${seq} is there, although its resource does not know of it`)
+  if (isListed !== seq <= listed) report(`entry ${seq} is not in the listing as it is in the log`)
 }
 
 function reportMissing(inspection: Inspection, stretch: Stretch): void {

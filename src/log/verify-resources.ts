@@ -35,7 +35,7 @@ interface Place {
 export async function verifyResources(inspection: Inspection, head: number): Promise<Visited> {
   const { store } = inspection.context
   const tour: Tour = { head, position: 0, born: 0, entries: 0, isWhole: true, damaged: [] }
-  const end = await lastPosition(inspection)
+  const { there: end, given } = await lastPosition(inspection)
   const reading = {
     limit: AT_ONCE,
     read: async (after: number, limit: number) => {
@@ -51,17 +51,24 @@ export async function verifyResources(inspection: Inspection, head: number): Pro
     if (tour.position >= end) break
   }
   reportDamage(inspection, tour)
+  if (given > end) reportVanished(inspection, [end + 1, given])
   await reportStrange(inspection, tour)
   return tour
 }
 
-async function lastPosition({ context: { store } }: Inspection): Promise<number> {
+async function lastPosition({ context: { store } }: Inspection) {
   try {
     return await store.lastPosition()
   } catch (error) {
-    if (isPawlError(error, 'storage_corrupt')) return Number.MAX_SAFE_INTEGER
-    throw error
+    if (!isPawlError(error, 'storage_corrupt')) throw error
+    return { there: Number.MAX_SAFE_INTEGER, given: 0 }
   }
+}
+
+/** Resources after which no other one was created leave no hole behind. */
+function reportVanished(inspection: Inspection, stretch: Stretch): void {
+  const message = `the resources at ${stretchText(NAMES, stretch)} are missing: they were the last that were created`
+  differ(inspection, { kind: 'state', resourceId: null }, message)
 }
 
 function skip(tour: Tour, position: number): void {
@@ -100,7 +107,7 @@ async function walk(
     inspection.checked.events += entries.length
     progress(inspection)
     if (part.rest === null) continue
-    verifyRow(inspection, trail, part.row)
+    verifyRow(inspection, trail, part)
     verifyRest(inspection, trail, { ...part.rest, row: part.row })
   }
 }

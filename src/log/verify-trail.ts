@@ -20,6 +20,9 @@ export interface Trail {
   /** The hash that the latest entry should have. */
   due: Buffer | null
   version: number
+  /** The place of the latest entry, and how many there are by then; those that have been pruned count. */
+  latest: number
+  entries: number
   /** What the resource is by now; null before its creation. */
   state: Replayed | null
   /** Whether it could not be followed any further. */
@@ -30,7 +33,16 @@ type Entry = Audited<SealedEntry>
 
 /** A trail that has not begun. */
 export function startTrail(id: string): Trail {
-  return { id, hash: null, due: null, version: 0, state: null, isBroken: false }
+  return {
+    id,
+    hash: null,
+    due: null,
+    version: 0,
+    latest: 0,
+    entries: 0,
+    state: null,
+    isBroken: false,
+  }
 }
 
 /** Follows a part of a resource's log. */
@@ -50,6 +62,8 @@ export function kindOf({ context }: Inspection, { row }: Replayed): Kind | undef
 function rebase(inspection: Inspection, trail: Trail, base: BaseRow): void {
   trail.hash = base.hash
   trail.due = base.hash
+  trail.latest = base.seq
+  trail.entries = 0
   try {
     trail.state = fromBase(base)
     trail.version = trail.state.row.version
@@ -85,6 +99,19 @@ function checkEntry(inspection: Inspection, trail: Trail, entry: Entry): void {
     differ(inspection, { kind: 'version', ...subject }, message)
   }
   trail.version = resourceVersion
+  checkPlace(inspection, trail, entry)
+}
+
+/** Each entry leads to the one before it. */
+function checkPlace(inspection: Inspection, trail: Trail, { seq, ordinal, previous }: Entry): void {
+  // How many have been pruned is not known.
+  const expected = trail.entries === 0 && trail.latest > 0 ? ordinal : trail.entries + 1
+  if (previous !== trail.latest || ordinal !== expected) {
+    const message = `entry ${seq} says that it is number ${ordinal} and follows ${previous}; expected number ${expected}, after ${trail.latest}`
+    differ(inspection, { kind: 'log', resourceId: trail.id, seq }, message)
+  }
+  trail.latest = seq
+  trail.entries = ordinal
 }
 
 function checkTenant(inspection: Inspection, { id, state }: Trail, entry: Entry): void {

@@ -2,19 +2,19 @@
 
 import type { Context } from '../context.ts'
 import type { Kind } from '../core/kind.ts'
-import { openLayer } from '../core/overlay.ts'
+import { createOverlay } from '../core/overlay.ts'
 import { parseCommand, parseInput } from '../core/payload.ts'
 import { planCreate, planReveal, planSend } from '../core/plan.ts'
 import { type Blocker, isPawlError, type PawlErrorOf, type RefusalReason } from '../errors.ts'
 import {
   type CreateOptions,
-  checkCreateOptions,
   checkId,
-  checkRevealOptions,
-  checkSendOptions,
   type RevealOptions,
   type SendOptions,
   toCaller,
+  toCreateOptions,
+  toRevealOptions,
+  toSendOptions,
 } from './options.ts'
 import { type Outcome, toIdempotency, toOutcome } from './outcomes.ts'
 import { toRun } from './writer.ts'
@@ -40,16 +40,16 @@ export async function createResource(
   tenant: string,
   kind: Kind,
   input: unknown,
-  options: CreateOptions = {},
+  given?: CreateOptions,
 ): Promise<Outcome> {
-  checkCreateOptions(options)
-  const { given, parsed } = parseInput(kind, input, context.limits)
+  const options = toCreateOptions(given)
+  const payload = parseInput(kind, input, context.limits)
   const request = {
     kind,
     id: context.ids.next(kind.prefix, context.clock.now().getTime()),
-    input: parsed,
+    input: payload.parsed,
     idempotency: toIdempotency(context, options.idempotencyKey, {
-      ...{ kind, command: 'create', id: null, given },
+      ...{ kind, command: 'create', id: null, given: payload.given },
     }),
   }
   const caller = toCaller(context, tenant, options)
@@ -63,18 +63,18 @@ export async function sendCommand(
   kind: Kind,
   id: string,
   command: unknown,
-  options: SendOptions = {},
+  given?: SendOptions,
 ): Promise<Outcome> {
   checkId(id)
-  checkSendOptions(options)
-  const { given, parsed } = parseCommand(kind, command, context.limits)
+  const options = toSendOptions(given)
+  const payload = parseCommand(kind, command, context.limits)
   const request = {
     kind,
     id,
-    command: parsed,
+    command: payload.parsed,
     expectedVersion: options.expectedVersion ?? null,
     idempotency: toIdempotency(context, options.idempotencyKey, {
-      ...{ kind, command: parsed.type, id, given },
+      ...{ kind, command: payload.parsed.type, id, given: payload.given },
     }),
   }
   const caller = toCaller(context, tenant, options)
@@ -107,10 +107,8 @@ export async function explainCommand(
   const request = { kind, id, command: parsed, expectedVersion: null, idempotency: null }
   const caller = { tenant, actor: null, correlationId: null }
   try {
-    // Decided like a command, in layers that are then dropped.
-    await context.store.read(() =>
-      planSend(toRun(context, openLayer(openLayer()), caller), request),
-    )
+    // Decided like a command, in an overlay that is then dropped.
+    await context.store.read(() => planSend(toRun(context, createOverlay(), caller), request))
     return { accepted: true }
   } catch (error) {
     if (!isPawlError(error, 'illegal_transition')) throw error
@@ -125,10 +123,10 @@ export async function revealSecrets(
   tenant: string,
   kind: Kind,
   id: string,
-  options: RevealOptions = {},
+  given?: RevealOptions,
 ): Promise<Readonly<Record<string, unknown>>> {
   checkId(id)
-  checkRevealOptions(options)
+  const options = toRevealOptions(given)
   const caller = toCaller(context, tenant, options)
   return (await context.writer.submit(caller, (run) => planReveal(run, kind, id))).value
 }

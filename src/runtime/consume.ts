@@ -3,7 +3,7 @@
 import type { Context } from '../context.ts'
 import { isPawlError } from '../errors.ts'
 import type { Reader } from '../log/events.ts'
-import { placeFrom } from '../log/place.ts'
+import { momentOfCall, placeFrom } from '../log/place.ts'
 import type { TakenRow } from '../store/consumers.ts'
 import type { ReadEntry } from '../store/queries.ts'
 import {
@@ -35,9 +35,10 @@ export async function consume(
   options: ConsumeOptions,
   handler: EventHandler,
 ): Promise<void> {
+  const now = momentOfCall(context)
   const { from = 'start', ...runner } = await toRunner(context, reader, name, options, handler)
   const known = await context.store.findConsumer(runner.consumer)
-  const position = known?.position ?? (await placeFrom(context, reader, from))
+  const position = known?.position ?? (await placeFrom(context, reader, from, now))
   const life = beginLife(context, options.signal)
   try {
     while (!life.signal.aborted) await takeTurn({ ...runner, life }, position)

@@ -126,6 +126,8 @@ async function tryOnce(
   const failure = await callHandler(runner, held, attempt, transaction)
   if (failure !== null) {
     await transaction.rollback()
+    // The storage failed it, and may do better soon: no handler is to blame for that.
+    if (isPawlError(failure.error) && failure.error.retryable) throw failure.error
     return failure
   }
   try {
@@ -137,15 +139,17 @@ async function tryOnce(
     await transaction.rollback()
     // It may have happened all the same: that can be looked up.
     if (isPawlError(error, 'indeterminate') && (await isConcluded(context.store))) return null
-    if (isHandlersFault(error)) return { error }
+    if (isHandlersFault(context.store, error)) return { error }
     throw error
   }
 }
 
-/** Whether a commit may have failed for what the handler wrote: it broke a constraint, or swallowed an error that undid all. */
-function isHandlersFault(error: unknown): boolean {
-  return ['indeterminate', 'storage_failed', 'transaction_misuse'].some(
-    (code) => isPawlError(error) && error.code === code,
+/** Whether a commit failed for what the handler did: it broke a constraint, or swallowed an error that undid all. */
+function isHandlersFault(store: Store, error: unknown): boolean {
+  return (
+    store.brokeConstraint(error) ||
+    isPawlError(error, 'transaction_misuse') ||
+    (isPawlError(error, 'indeterminate') && isPawlError(error.cause, 'transaction_misuse'))
   )
 }
 

@@ -3,7 +3,7 @@
 import type { Caller, Context } from '../context.ts'
 import type { Kind } from '../core/kind.ts'
 import { planMigration } from '../core/migrate.ts'
-import { openLayer } from '../core/overlay.ts'
+import { createOverlay } from '../core/overlay.ts'
 import { isPawlError, messageOf, refuseIssues } from '../errors.ts'
 import { unknownKeys } from './options.ts'
 import { toRun } from './writer.ts'
@@ -116,9 +116,7 @@ async function migrateOne(
 
 /** Decides the migration in layers that are then dropped. */
 function tryOut(context: Context, caller: Caller, kind: Kind, id: string): Promise<number | null> {
-  return context.store.read(() =>
-    planMigration(toRun(context, openLayer(openLayer()), caller), kind, id),
-  )
+  return context.store.read(() => planMigration(toRun(context, createOverlay(), caller), kind, id))
 }
 
 async function carryOut(

@@ -3,6 +3,7 @@
 import type { Caller, Context } from '../context.ts'
 import { detach } from '../core/json.ts'
 import { type Issue, invalidInput, refuseIssues } from '../errors.ts'
+import { taken } from '../given.ts'
 
 /** Who is behind a call: what sort of caller, which one, and whatever else is worth keeping. Plain JSON. */
 export interface Actor {
@@ -39,19 +40,29 @@ const LONGEST_KEY = 256
 
 const CREATE_OPTIONS = ['idempotencyKey', 'actor', 'correlationId']
 
-/** Checks the options of `create`. Throws `invalid_input` with all issues. */
-export function checkCreateOptions(options: CreateOptions): void {
+const NO_OPTIONS = {}
+
+/** Takes the options of `create`. Throws `invalid_input` with all issues. */
+export function toCreateOptions(given: CreateOptions | undefined): CreateOptions {
+  if (given === undefined) return NO_OPTIONS
+  const options = taken(given)
   refuseIssues('the options', [...unknownKeys(options, CREATE_OPTIONS), ...createIssues(options)])
+  return options
 }
 
-/** Checks the options of `reveal`. Throws `invalid_input` with all issues. */
-export function checkRevealOptions(options: RevealOptions): void {
+/** Takes the options of `reveal`. Throws `invalid_input` with all issues. */
+export function toRevealOptions(given: RevealOptions | undefined): RevealOptions {
+  if (given === undefined) return NO_OPTIONS
+  const options = taken(given)
   const known = CREATE_OPTIONS.filter((name) => name !== 'idempotencyKey')
   refuseIssues('the options', [...unknownKeys(options, known), ...createIssues(options)])
+  return options
 }
 
-/** Checks the options of `send`. Throws `invalid_input` with all issues. */
-export function checkSendOptions(options: SendOptions): void {
+/** Takes the options of `send`. Throws `invalid_input` with all issues. */
+export function toSendOptions(given: SendOptions | undefined): SendOptions {
+  if (given === undefined) return NO_OPTIONS
+  const options = taken(given)
   const issues = [
     ...unknownKeys(options, [...CREATE_OPTIONS, 'expectedVersion']),
     ...createIssues(options),
@@ -68,6 +79,7 @@ export function checkSendOptions(options: SendOptions): void {
     })
   }
   refuseIssues('the options', issues)
+  return options
 }
 
 function createIssues(options: CreateOptions): Issue[] {

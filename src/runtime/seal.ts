@@ -1,7 +1,7 @@
 /** How does a decided entry get its place, id and hash in the log? @module */
 
 import { hash } from 'node:crypto'
-import type { Layer, OutcomeDraft } from '../core/overlay.ts'
+import type { OutcomeDraft, Overlay } from '../core/overlay.ts'
 import type { Entry, OutcomeRow, ResourceRow, SealedEntry } from '../core/rows.ts'
 import type { Ids } from '../ids.ts'
 import type { Writes } from '../store/store.ts'
@@ -12,37 +12,41 @@ export interface Sealed {
   readonly entries: ReadonlyMap<Entry, SealedEntry>
 }
 
-/** Seals what a layer has decided, on top of the log's head. */
-export function seal(layer: Layer, head: number, ids: Ids): Sealed {
+/** Seals what has been decided, on top of the log's head. */
+export function seal(overlay: Overlay, head: number, ids: Ids): Sealed {
   const entries = new Map<Entry, SealedEntry>()
-  const heads = new Map<string, Buffer>()
+  const ends = new Map<string, ChainEnd>()
   let seq = head
-  for (const entry of layer.entries) {
+  for (const entry of overlay.entries) {
     seq += 1
-    const before =
-      heads.get(entry.resourceId) ?? layer.resources.get(entry.resourceId)?.head ?? null
-    const sealed = sealEntry(entry, seq, ids, entries, before)
+    const end = ends.get(entry.resourceId) ?? overlay.rows.get(entry.resourceId) ?? NO_CHAIN
+    const sealed = sealEntry(entry, seq, ids, entries, end)
     entries.set(entry, sealed)
-    heads.set(entry.resourceId, sealed.hash)
+    ends.set(entry.resourceId, { head: sealed.hash, latest: seq, entries: sealed.ordinal })
   }
   const rows = (from: ReadonlySet<string>) =>
-    [...from].flatMap((id) => withHead(layer.resources.get(id), heads.get(id)))
-  const isDecided = (id: string) => layer.created.has(id) || layer.changed.has(id)
+    [...from].flatMap((id) => withEnd(overlay.rows.get(id), ends.get(id)))
+  const isDecided = (id: string) => overlay.created.has(id) || overlay.changed.has(id)
   const writes = {
-    created: rows(layer.created),
-    changed: rows(new Set([...layer.changed].filter((id) => !layer.created.has(id)))),
-    noted: rows(new Set([...heads.keys()].filter((id) => !isDecided(id)))),
+    created: rows(overlay.created),
+    changed: rows(overlay.changed),
+    noted: rows(new Set([...ends.keys()].filter((id) => !isDecided(id)))),
     entries: [...entries.values()],
-    timers: layer.timers,
-    secrets: layer.secrets,
-    references: layer.references,
-    outcomes: layer.outcomes.map((draft) => toOutcomeRow(draft, entries)),
+    timers: overlay.timers,
+    secrets: overlay.secrets,
+    references: overlay.references,
+    outcomes: overlay.outcomes.map((draft) => toOutcomeRow(draft, entries)),
   }
   return { writes, entries }
 }
 
-function withHead(row: ResourceRow | undefined, head: Buffer | undefined): ResourceRow[] {
-  return row === undefined ? [] : [{ ...row, head: head ?? row.head }]
+/** Where the chain of a resource's entries ends. */
+type ChainEnd = Pick<ResourceRow, 'head' | 'latest' | 'entries'>
+
+const NO_CHAIN: ChainEnd = { head: null, latest: 0, entries: 0 }
+
+function withEnd(row: ResourceRow | undefined, end: ChainEnd | undefined): ResourceRow[] {
+  return row === undefined ? [] : [{ ...row, ...end }]
 }
 
 function sealEntry(
@@ -50,7 +54,7 @@ function sealEntry(
   seq: number,
   ids: Ids,
   earlier: ReadonlyMap<Entry, SealedEntry>,
-  before: Buffer | null,
+  before: ChainEnd,
 ): SealedEntry {
   const { causation } = entry
   const sealed = {
@@ -71,8 +75,10 @@ function sealEntry(
     correlationId: entry.correlationId,
     causationId: causation === null ? null : (earlier.get(causation)?.id ?? null),
     createdAt: entry.createdAt,
+    ordinal: before.entries + 1,
+    previous: before.latest,
   }
-  return Object.assign(sealed, { hash: hashOf(sealed, before) })
+  return Object.assign(sealed, { hash: hashOf(sealed, before.head) })
 }
 
 /** The hash of an entry: over its content and the hash of the resource's entry before it. */

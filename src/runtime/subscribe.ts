@@ -2,6 +2,7 @@
 
 import type { Context } from '../context.ts'
 import { type Issue, notFound, refuseIssues } from '../errors.ts'
+import { taken } from '../given.ts'
 import { type Event, toEvent } from '../log/event.ts'
 import {
   type EntryFilter,
@@ -11,7 +12,7 @@ import {
   SELECTION,
   toFilter,
 } from '../log/events.ts'
-import { type From, fromIssues, placeFrom } from '../log/place.ts'
+import { type From, fromIssues, momentOfCall, placeFrom } from '../log/place.ts'
 import type { ReadEntry } from '../store/queries.ts'
 import { readOn } from './follow.ts'
 import { unknownKeys } from './options.ts'
@@ -35,8 +36,9 @@ export interface Subscription<Type extends string = string> extends EventSelecti
 export function subscribe(
   context: Context,
   reader: Reader,
-  options: Subscription = {},
+  given: Subscription = {},
 ): AsyncIterableIterator<Event> {
+  const options = takenOrRefused(given)
   // Asked for at once: 'now' is the moment of the call, not of the first step.
   const start = begin(context, reader, options)
   start.catch(() => {})
@@ -106,18 +108,32 @@ function beginReading(context: Context, signal: AbortSignal | undefined): Life {
   return life
 }
 
-/** The signal of options that have not been checked yet. */
-function toSignal(options: Subscription): AbortSignal | undefined {
-  return options?.signal instanceof AbortSignal ? options.signal : undefined
+type Options = Subscription | { readonly refused: unknown }
+
+/** Takes the options over; why they cannot be read is for the first step to say. */
+function takenOrRefused(given: Subscription): Options {
+  try {
+    return taken(given)
+  } catch (refused) {
+    return { refused }
+  }
 }
 
-async function begin(context: Context, reader: Reader, options: Subscription): Promise<Start> {
+/** The signal of options that have not been checked yet. */
+function toSignal(options: Options): AbortSignal | undefined {
+  const isThere = options !== null && typeof options === 'object' && 'signal' in options
+  return isThere && options.signal instanceof AbortSignal ? options.signal : undefined
+}
+
+async function begin(context: Context, reader: Reader, options: Options): Promise<Start> {
+  if (options !== null && typeof options === 'object' && 'refused' in options) throw options.refused
+  const now = momentOfCall(context)
   const issues: Issue[] = unknownKeys(options, [...SELECTION, 'from', 'signal'])
   const { from = 'now', signal } = options
   issues.push(...fromIssues(from), ...signalIssues(signal))
   const filter = await toFilter(context, reader, options, issues)
   refuseIssues('the subscription', issues)
-  const position = await placeFrom(context, reader, from)
+  const position = await placeFrom(context, reader, from, now)
   const { resourceId, tenant } = filter
   if (resourceId !== null && !(await isVisible(context, resourceId, tenant))) {
     throw notFound(resourceId)

@@ -1,12 +1,12 @@
 /** How do calls that arrive together share one transaction? @module */
 
 import type { Base, Caller, Commit, Committed, Writer } from '../context.ts'
-import { absorb, type Layer, openLayer } from '../core/overlay.ts'
+import { createOverlay, goBack, markOf, type Overlay } from '../core/overlay.ts'
 import { ask, type Plan } from '../core/questions.ts'
 import type { Run } from '../core/run.ts'
 import { closed, isPawlError } from '../errors.ts'
+import { createCompany } from './company.ts'
 import { type Sealed, seal } from './seal.ts'
-import { nextTurn } from './wait.ts'
 
 // Bounds what a failed write has to do over.
 const BATCH_CALLS = 512
@@ -26,7 +26,7 @@ type Settled =
 interface Batch {
   readonly settled: readonly Settled[]
   readonly sealed: Sealed | null
-  readonly actions: Layer['actions']
+  readonly actions: Overlay['actions']
 }
 
 /** Creates a writer. What it has committed it passes on to `publish`: to everybody who listens, by default. */
@@ -36,13 +36,13 @@ export function createWriter(
 ): Writer {
   const waiting: Call[] = []
   let flushing: Promise<void> | null = null
+  const company = createCompany()
   let isClosed = false
 
   const flush = async (): Promise<void> => {
     while (waiting.length > 0) {
-      // Everybody who is ready joins the batch; it costs a lone caller one turn of the event loop.
-      await nextTurn()
-      await commitSome(context, waiting, publish)
+      await company.gather()
+      company.committed(await commitSome(context, waiting, publish))
     }
     flushing = null
   }
@@ -61,11 +61,12 @@ export function createWriter(
   }
 }
 
+/** Commits a batch of those who wait; tells whether that was one call, and nobody else had come by then. */
 async function commitSome(
   context: Base,
   waiting: Call[],
   publish: (commit: Commit) => void,
-): Promise<void> {
+): Promise<boolean> {
   const attempt = { calls: 0 }
   const present = waiting.length
   let batch: Batch
@@ -76,10 +77,12 @@ async function commitSome(
     const failed = waiting.splice(0, attempt.calls || present)
     if (failed.length > 1 && mayBeOneCalls(error)) await commitEachAlone(context, failed, publish)
     else for (const { reject } of failed) reject(error)
-    return
+    return failed.length === 1 && waiting.length === 0
   }
   waiting.splice(0, batch.settled.length)
+  const wasAlone = batch.settled.length === 1 && waiting.length === 0
   settle(batch, publish)
+  return wasAlone
 }
 
 /** Whether an error may come from what one of the calls would write, and not from the storage itself. */
@@ -103,37 +106,38 @@ function* planBatch(
   attempt.calls = 0
   const end = performance.now() + context.batchMs
   const head = yield* ask({ ask: 'head' })
-  const layer = openLayer()
+  const overlay = createOverlay()
   const settled: Settled[] = []
   for (const call of waiting.slice(0, BATCH_CALLS)) {
     attempt.calls = settled.length + 1
-    settled.push(yield* planCall(context, layer, call))
+    settled.push(yield* planCall(context, overlay, call))
     if (performance.now() >= end) break
   }
-  const writesNothing = layer.entries.length + layer.timers.length + layer.outcomes.length === 0
-  const sealed = writesNothing ? null : seal(layer, head, context.ids)
-  return { writes: sealed?.writes ?? null, result: { settled, sealed, actions: layer.actions } }
+  const writesNothing =
+    overlay.entries.length + overlay.timers.length + overlay.outcomes.length === 0
+  const sealed = writesNothing ? null : seal(overlay, head, context.ids)
+  return { writes: sealed?.writes ?? null, result: { settled, sealed, actions: overlay.actions } }
 }
 
-/** Decides one call in a layer of its own: whatever goes wrong in it stays in it. */
-function* planCall(context: Base, below: Layer, call: Call): Plan<Settled> {
-  const layer = openLayer(below)
+/** Decides one call: whatever goes wrong in it, nothing of it stays. */
+function* planCall(context: Base, overlay: Overlay, call: Call): Plan<Settled> {
+  const run = toRun(context, overlay, call.caller)
   try {
-    const value = yield* call.plan(toRun(context, layer, call.caller))
-    absorb(layer)
-    return { call, value }
+    return { call, value: yield* call.plan(run) }
   } catch (error) {
+    goBack(overlay, run.since)
     return { call, error }
   }
 }
 
 /** Starts the run of a call, now. */
-export function toRun(context: Base, layer: Layer, caller: Caller): Run {
+export function toRun(context: Base, overlay: Overlay, caller: Caller): Run {
   const time = context.clock.now().getTime()
   const mint = (prefix: string) => context.ids.next(prefix, time)
   return {
     registry: context.registry,
-    layer,
+    overlay,
+    since: markOf(overlay),
     time,
     tenant: caller.tenant,
     actor: caller.actor,

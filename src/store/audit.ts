@@ -38,6 +38,10 @@ export interface BaseRow {
 export interface ResourceSlice {
   readonly row: Audited<Placed<ResourceRow>>
   readonly base: BaseRow | undefined
+  /** Under what it is listed; null before it is. */
+  readonly noted: Pick<ResourceRow, 'tenant' | 'type' | 'status'> | null
+  /** The last place of the log that is listed. */
+  readonly listed: number
   readonly entries: readonly Audited<SealedEntry>[]
   /** What belongs to the resource besides; null as long as more of its log follows. */
   readonly rest: {
@@ -51,11 +55,17 @@ export interface ResourceSlice {
 export interface LogSlice {
   /** Undefined when its row is gone. */
   readonly log: LogRow | undefined
+  /** The last place that is listed. */
+  readonly listed: number
   readonly places: readonly {
     readonly seq: number
     readonly resourceId: string
     /** Whether the resource exists. */
     readonly known: boolean
+    /** Whether the listing has it as it is. */
+    readonly isListed: boolean
+    /** Whether it comes after what its resource takes for its latest entry. */
+    readonly isBeyond: boolean
   }[]
 }
 
@@ -72,10 +82,12 @@ export interface OutcomeGround {
   readonly pruned: number
 }
 
-/** The tables that grow. */
+/** The tables of a database, and what SQLite notes about them. */
 export const AUDITED_TABLES = [
   'pawl_resources',
   'pawl_events',
+  'pawl_listing',
+  'pawl_statuses',
   'pawl_timers',
   'pawl_references',
   'pawl_secrets',
@@ -83,6 +95,11 @@ export const AUDITED_TABLES = [
   'pawl_consumers',
   'pawl_parked',
   'pawl_bases',
+  'pawl_log',
+  'pawl_machines',
+  'pawl_migrations',
+  'pawl_migrations_lock',
+  'sqlite_sequence',
 ] as const
 
 /** One of them. */
@@ -103,8 +120,8 @@ export interface Audit {
     after: number,
     limit: number,
   ): Promise<readonly { readonly position: number; readonly id: string }[]>
-  /** The highest position of a resource; 0 when there is none. */
-  lastPosition(): Promise<number>
+  /** The highest position of a resource, and the highest that has ever been given; 0 for none. */
+  lastPosition(): Promise<{ readonly there: number; readonly given: number }>
   /** The resources at positions that no counting leads to. */
   strangePositions(): Promise<readonly string[]>
   /** A resource with its entries after a place; undefined when there is none at the position. */

@@ -1,6 +1,7 @@
 /** How does a database get its tables, step by step? Append only: a migration that has been released never changes. @module */
 
 import { type Kysely, type Migration, sql } from 'kysely'
+import { lateIndexes } from './late-indexes.ts'
 
 const initial: Migration = {
   async up(db) {
@@ -28,6 +29,7 @@ const consumersAndPruning: Migration = {
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001_initial': initial,
   '0002_consumers_and_pruning': consumersAndPruning,
+  '0003_late_indexes': lateIndexes,
 }
 
 type Db = Kysely<unknown>

@@ -6,6 +6,8 @@ import type { Generated } from 'kysely'
 export interface Tables {
   readonly pawl_resources: ResourcesTable
   readonly pawl_events: EventsTable
+  readonly pawl_listing: ListingTable
+  readonly pawl_statuses: StatusesTable
   readonly pawl_timers: TimersTable
   readonly pawl_references: ReferencesTable
   readonly pawl_secrets: SecretsTable
@@ -35,6 +37,10 @@ export interface ResourcesTable {
   updated_at: number
   status_since: number
   head: Uint8Array | null
+  /** The place of its latest entry in the log. */
+  latest: number
+  /** How many entries it has in the log, those that have been pruned included. */
+  entries: number
 }
 
 /** The log: one row per entry, public or internal. */
@@ -59,6 +65,27 @@ export interface EventsTable {
   created_at: number
   /** SHA-256 over the entry and the hash of the resource's entry before it. */
   hash: Uint8Array
+  /** Which of its resource's entries it is, from 1. */
+  ordinal: number
+  /** The place of the resource's entry before it; 0 for the first. */
+  previous: number
+}
+
+/** The statuses that resources had when the log was listed last: whoever has an entry since may have another one. */
+export interface StatusesTable {
+  position: number
+  tenant: string
+  type: string
+  status: string
+}
+
+/** What there is to look for in the log, up to a place: what follows is looked through. */
+export interface ListingTable {
+  seq: number
+  id: string
+  tenant: string
+  type: string
+  internal: number
 }
 
 /** One row per future command. */
@@ -107,10 +134,9 @@ export interface OutcomesTable {
   created_at: number
 }
 
-/** One row: where the log begins and ends. It shows when the log's tail has been cut off. */
+/** One row about the log as a whole. */
 export interface LogTable {
   id: number
-  head: number
   /** Made up with the database; cursors carry it. */
   identity: string
   /** The last place that has been pruned; 0 as long as the log is whole. */

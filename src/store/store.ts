@@ -132,6 +132,8 @@ export interface Store extends Reads, Upkeep, Consumers, Audit, Pruning {
   headNow(): Promise<number>
   /** Copies the database to a file that does not exist yet, while it is in use. Throws `closed` once the signal is aborted. */
   backup(path: string, signal: AbortSignal): Promise<void>
+  /** Whether a commit failed because of what was to be written, and not of the storage. */
+  brokeConstraint(error: unknown): boolean
   /** Refuses everything from now on, and undoes what transactions of this store have left open. */
   close(): Promise<void>
 }

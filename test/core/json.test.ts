@@ -163,6 +163,13 @@ describe('the limit', () => {
     fc.assert(property)
   })
 
+  test('of bytes counts the longest numbers with their commas', () => {
+    const value = Array.from({ length: 30 }, () => -2.2250738585072014e-308)
+    const bytes = Buffer.byteLength(JSON.stringify(value))
+
+    expect(codesOf(value, { ...LIMITS, bytes: bytes - 1 })).toEqual(['too_large'])
+  })
+
   test.each(['x', '"', '\u0000', 'é', '€', '😀', '\u2028'])(
     'of bytes counts %j as JSON',
     (unit) => {

@@ -23,7 +23,7 @@ function rowIn(value: unknown, context: object = {}, final = false): ResourceRow
   return {
     ...{ id: 'thg_1', tenant: 'default', type: 'thing', status: String(value), version: 1, final },
     ...{ value: JSON.stringify(value), memory: null, context: JSON.stringify(context) },
-    ...{ machine: '', head: null, ...times },
+    ...{ machine: '', head: null, latest: 0, entries: 0, ...times },
   }
 }
 

@@ -44,8 +44,8 @@ function migrated(before: ResourceDefinition, after: ResourceDefinition, input: 
   const old = openWorld({ things: before })
   const { id } = old.create('thing', input)
   const world = reopened(old, after)
-  const [from, layer] = migrate(world, id)
-  return { world, id, from, layer, row: world.row(id) ?? expect.fail() }
+  const [from, overlay] = migrate(world, id)
+  return { world, id, from, overlay, row: world.row(id) ?? expect.fail() }
 }
 
 /** What the engine says against what a migration gives. */
@@ -105,13 +105,13 @@ describe('what a migration gives', () => {
   })
 
   test.each([5, 6, 7])('is not asked for at version %i of 6', (version) => {
-    const { from, layer } = migrated(
+    const { from, overlay } = migrated(
       thing(states(['a']), { version }),
       thing(states(['a', 'b']), { version: 6, migrate: { 1: identity, 4: identity } }),
     )
 
     expect(from).toBeNull()
-    expect(layer.entries).toEqual([])
+    expect(overlay.entries).toEqual([])
   })
 
   test.each<[unknown, unknown]>([
@@ -251,7 +251,7 @@ describe('a migration in the log', () => {
   })
 
   test('shows what became of the timers', () => {
-    const { layer } = migrated(
+    const { overlay } = migrated(
       thing(timed('a', { soon: 1000, 50: 50 })),
       thing(timed('b', { soon: 9, late: 5000 }), {
         version: 2,
@@ -259,7 +259,7 @@ describe('a migration in the log', () => {
       }),
     )
 
-    const { timers } = JSON.parse(layer.entries[0]?.change ?? '')
+    const { timers } = JSON.parse(overlay.entries[0]?.change ?? '')
     expect(timers).toEqual([
       ['xstate.after.50.m.a'],
       ['xstate.after.soon.m.a'],
@@ -489,10 +489,10 @@ describe('references', () => {
     const alive = createMachine({ context: {}, initial: 'a', states: { a: {}, b: {} } })
     const world = reopened(old, thing(alive, { version: 2, migrate: { 1: identity }, ...peers }))
 
-    const [, layer] = migrate(world, id)
+    const [, overlay] = migrate(world, id)
 
     expect(world.row(id)).toMatchObject({ status: 'b', final: false })
-    expect(layer.references).toContainEqual(
+    expect(overlay.references).toContainEqual(
       expect.objectContaining({ resourceId: id, field: 'peer_id', targetId: peer }),
     )
   })
@@ -524,10 +524,10 @@ describe('a command that reaches a resource of an earlier version', () => {
   test('migrates it first', () => {
     const { world, id } = opened()
 
-    const { changed, entries, layer } = world.send(id, 'go', {}, { expectedVersion: 1 })
+    const { changed, entries, overlay } = world.send(id, 'go', {}, { expectedVersion: 1 })
 
     expect({ changed, entries }).toEqual({ changed: true, entries: [] })
-    expect(layer.entries.map(({ type }) => type)).toEqual(['thing.migrate', 'thing.go'])
+    expect(overlay.entries.map(({ type }) => type)).toEqual(['thing.migrate', 'thing.go'])
     expect(world.row(id)).toMatchObject({ status: 'b', context: '{"n":11}', version: 3 })
   })
 
@@ -557,9 +557,9 @@ test('a command of the same name is one like any other', () => {
   const parts = { version: 2, migrate: { 1: () => ({ value: 'b', context: {} }) } }
   const world = reopened(old, thing(own('b'), parts))
 
-  const { layer } = world.send(id, 'migrate', { from: 1 })
+  const { overlay } = world.send(id, 'migrate', { from: 1 })
 
-  expect(layer.entries.map(({ type, command }) => [type, JSON.parse(command ?? '')])).toEqual([
+  expect(overlay.entries.map(({ type, command }) => [type, JSON.parse(command ?? '')])).toEqual([
     ['thing.migrate', { type: 'migrate', from: 1, to: 2 }],
     ['thing.migrate', { type: 'migrate', from: 1 }],
   ])

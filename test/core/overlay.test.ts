@@ -1,73 +1,80 @@
 import { describe, expect, test } from 'vitest'
-import { absorb, bottom, decided, findRow, openLayer } from '../../src/core/overlay.ts'
+import { createOverlay, goBack, markOf, putRow } from '../../src/core/overlay.ts'
 import type { ResourceRow, TimerChange } from '../../src/core/rows.ts'
 
 const row = (id: string, version: number) => ({ id, version }) as ResourceRow
 
 const fired = (position: number): TimerChange => ({ change: 'fired', position })
 
-/** Three layers, one over the other, each with a row and a timer of its own. */
+/** What a batch has loaded (`old`) and created (`new`), with a timer. */
 function setup() {
-  const lowest = openLayer()
-  const middle = openLayer(lowest)
-  const top = openLayer(middle)
-  for (const [index, layer] of [lowest, middle, top].entries()) {
-    layer.resources.set('shared', row('shared', index))
-    layer.resources.set(`own ${index}`, row(`own ${index}`, 0))
-    layer.changed.add('shared')
-    layer.timers.push(fired(index))
-  }
-  return { lowest, middle, top }
+  const overlay = createOverlay()
+  overlay.rows.set('old', row('old', 1))
+  putRow(overlay, row('new', 1))
+  overlay.timers.push(fired(1))
+  return { overlay, mark: markOf(overlay) }
 }
 
-describe('a layer', () => {
-  test('sees its own rows before those below', () => {
-    const { lowest, middle, top } = setup()
+describe('an overlay', () => {
+  test('knows what has been created, and what has been changed that was there', () => {
+    const { overlay } = setup()
 
-    const versions = [lowest, middle, top].map((layer) => findRow(layer, 'shared')?.version)
-    expect(versions).toEqual([0, 1, 2])
-    expect(findRow(top, 'own 0')).toEqual(row('own 0', 0))
-    expect(findRow(lowest, 'own 2')).toBe(undefined)
+    putRow(overlay, row('old', 2))
+    putRow(overlay, row('new', 2))
+
+    expect(overlay.created).toEqual(new Set(['new']))
+    expect(overlay.changed).toEqual(new Set(['old']))
+    expect([...overlay.rows.values()]).toEqual([row('old', 2), row('new', 2)])
   })
 
-  test('sees what has been decided, oldest first', () => {
-    const { lowest, top } = setup()
+  test('goes back to what rows were, however often they have been decided about since', () => {
+    const { overlay, mark } = setup()
+    putRow(overlay, row('old', 2))
+    putRow(overlay, row('old', 3))
+    putRow(overlay, row('new', 2))
+    putRow(overlay, row('newer', 1))
 
-    expect(decided(top, 'timers')).toEqual([fired(0), fired(1), fired(2)])
-    expect(decided(lowest, 'timers')).toEqual([fired(0)])
+    goBack(overlay, mark)
+
+    expect(overlay).toEqual(setup().overlay)
   })
 
-  test('stands on the lowest', () => {
-    const { lowest, middle, top } = setup()
+  test('goes back by one mark after the other', () => {
+    const { overlay, mark } = setup()
+    putRow(overlay, row('old', 2))
+    overlay.timers.push(fired(2))
+    const later = markOf(overlay)
+    putRow(overlay, row('old', 3))
+    overlay.timers.push(fired(3))
 
-    expect([lowest, middle, top].map(bottom)).toEqual([lowest, lowest, lowest])
+    goBack(overlay, later)
+
+    expect(overlay.rows.get('old')).toEqual(row('old', 2))
+    expect(overlay.changed).toEqual(new Set(['old']))
+    expect(overlay.timers).toEqual([fired(1), fired(2)])
+
+    goBack(overlay, mark)
+
+    expect(overlay).toEqual(setup().overlay)
   })
 
-  test('that is absorbed is part of the one below, and of no other', () => {
-    const { lowest, middle, top } = setup()
-    top.created.add('own 2')
-    const action = () => {}
-    top.actions.push(action)
+  test('goes on from where it has gone back to', () => {
+    const { overlay, mark } = setup()
+    putRow(overlay, row('old', 2))
+    goBack(overlay, mark)
 
-    absorb(top)
+    putRow(overlay, row('old', 7))
 
-    expect(findRow(middle, 'shared')).toEqual(row('shared', 2))
-    expect(middle.created).toEqual(new Set(['own 2']))
-    expect(middle).toMatchObject({ timers: [fired(1), fired(2)], actions: [action] })
-    expect(findRow(lowest, 'shared')).toEqual(row('shared', 0))
+    expect(overlay.rows.get('old')).toEqual(row('old', 7))
+    expect(overlay.changed).toEqual(new Set(['old']))
   })
 
-  test('that is not absorbed leaves nothing behind', () => {
-    const { lowest, middle } = setup()
+  test('keeps what has been loaded', () => {
+    const { overlay, mark } = setup()
+    overlay.rows.set('loaded', row('loaded', 1))
 
-    expect(findRow(middle, 'own 2')).toBe(undefined)
-    expect(decided(middle, 'timers')).toEqual([fired(0), fired(1)])
-    expect(bottom(middle)).toBe(lowest)
-  })
+    goBack(overlay, mark)
 
-  test('that is the lowest has nowhere to be absorbed into', () => {
-    const { lowest } = setup()
-
-    expect(() => absorb(lowest)).not.toThrow()
+    expect(overlay.rows.get('loaded')).toEqual(row('loaded', 1))
   })
 })

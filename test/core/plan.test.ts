@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { type AnyStateMachine, assign, cancel, createMachine, emit, raise } from 'xstate'
 import { z } from 'zod'
-import { openLayer } from '../../src/core/overlay.ts'
+import { createOverlay } from '../../src/core/overlay.ts'
 import type { Entry } from '../../src/core/rows.ts'
 import { tell } from '../../src/index.ts'
 import { define } from '../support/define.ts'
@@ -98,9 +98,9 @@ describe('a cascade', () => {
   test('may be 64 commands deep', () => {
     const { world, third } = ring()
 
-    const { layer } = world.send(third, 'go', { n: 64 })
+    const { overlay } = world.send(third, 'go', { n: 64 })
 
-    expect(layer.entries).toHaveLength(1)
+    expect(overlay.entries).toHaveLength(1)
   })
 
   test('that is deeper is stopped, and says which machine and how deep', async () => {
@@ -223,7 +223,7 @@ describe('an entry', () => {
   test('holds what is different after the change, and nothing else', () => {
     const { world, id } = setup()
     const changeOf = (command: string) =>
-      world.send(id, command).layer.entries.map(({ change }) => change)
+      world.send(id, command).overlay.entries.map(({ change }) => change)
 
     expect(changeOf('touch')).toEqual(['{"set":{"a":2}}'])
     expect(changeOf('go')).toEqual(['{"value":"busy"}'])
@@ -239,7 +239,7 @@ describe('an entry', () => {
     const lines = (command: string) =>
       world
         .send(id, command)
-        .layer.entries.map(({ type, previousStatus, previousMs }) => [
+        .overlay.entries.map(({ type, previousStatus, previousMs }) => [
           type,
           previousStatus,
           previousMs,
@@ -260,7 +260,7 @@ describe('an entry', () => {
     const { world, id } = setup()
     world.send(id, 'go')
 
-    const [first, second] = world.send(id, 'stop').layer.entries
+    const [first, second] = world.send(id, 'stop').overlay.entries
 
     expect(first).toMatchObject({ command: '{"type":"stop"}', cause: 'stop', causation: null })
     expect(second).toMatchObject({ command: null, change: null, cause: 'stop', causation: first })
@@ -269,10 +269,10 @@ describe('an entry', () => {
   test('is not written for a command that changes nothing', () => {
     const { world, id } = setup()
 
-    const { changed, layer } = world.send(id, 'same')
+    const { changed, overlay } = world.send(id, 'same')
 
     expect(changed).toBe(false)
-    expect(layer).toMatchObject({ entries: [], timers: [], changed: new Set() })
+    expect(overlay).toMatchObject({ entries: [], timers: [], changed: new Set() })
   })
 
   test('is never dated before the one before it, should the clock go back', () => {
@@ -281,9 +281,9 @@ describe('an entry', () => {
     world.send(id, 'touch')
 
     world.time = 4000
-    const { layer } = world.send(id, 'go')
+    const { overlay } = world.send(id, 'go')
 
-    expect(layer.entries).toMatchObject([{ createdAt: 5000, previousMs: 4000 }])
+    expect(overlay.entries).toMatchObject([{ createdAt: 5000, previousMs: 4000 }])
     expect(world.row(id)).toMatchObject({ updatedAt: 5000, statusSince: 5000 })
   })
 })
@@ -300,11 +300,11 @@ describe('a create', () => {
   test('writes its companion first, which causes it, and refers to it', () => {
     const world = openWorld({ owners: owner, rooms: room })
 
-    const { id, layer } = world.create('owner', { wish: 3 })
+    const { id, overlay } = world.create('owner', { wish: 3 })
 
-    const companion = [...layer.created].find((each) => each !== id) ?? ''
-    expect(linesOf(layer.entries)).toEqual([`${companion} room.create`, `${id} owner.create`])
-    expect(layer.entries[1]?.causation).toBe(layer.entries[0])
+    const companion = [...overlay.created].find((each) => each !== id) ?? ''
+    expect(linesOf(overlay.entries)).toEqual([`${companion} room.create`, `${id} owner.create`])
+    expect(overlay.entries[1]?.causation).toBe(overlay.entries[0])
     expect(JSON.parse(world.row(id)?.context ?? '')).toEqual({
       wish: 3,
       room_id: companion,
@@ -367,7 +367,7 @@ describe('what is in use', () => {
 
   test('is seen through what the same batch has decided', async () => {
     const { world, house_id, tenants } = setup()
-    const batch = openLayer()
+    const batch = createOverlay()
     world.commit = false
     for (const id of tenants.slice(0, 11)) world.send(id, 'leave', {}, {}, batch)
 
@@ -394,16 +394,16 @@ describe('an idempotency key', () => {
     const { world, id } = setup()
     world.send(id, 'go', {}, { idempotency })
 
-    const { planned, layer } = world.send(id, 'go', {}, { idempotency })
+    const { planned, overlay } = world.send(id, 'go', {}, { idempotency })
 
     expect(planned).toMatchObject({ replayed: { key: 'k', changed: true } })
-    expect(layer.entries).toEqual([])
+    expect(overlay.entries).toEqual([])
     expect(world.row(id)?.version).toBe(2)
   })
 
   test('gives what the same batch has decided under it', () => {
     const { world, id } = setup()
-    const batch = openLayer()
+    const batch = createOverlay()
     const first = world.send(id, 'go', {}, { idempotency }, batch)
 
     const { planned } = world.send(id, 'go', {}, { idempotency }, batch)
@@ -469,15 +469,15 @@ describe('a timer', () => {
     return { world, id: world.create('thing').id }
   }
   const changesOf = (world: World, id: string, command: string) =>
-    world.send(id, command).layer.timers.map(({ change }) => change)
+    world.send(id, command).overlay.timers.map(({ change }) => change)
 
   test('is set for its due time, with its event', () => {
     const { world, id } = setup()
     world.time = 2000
 
-    const { layer } = world.send(id, 'arm')
+    const { overlay } = world.send(id, 'arm')
 
-    expect(layer.timers).toMatchObject([
+    expect(overlay.timers).toMatchObject([
       {
         change: 'set',
         timer: {
@@ -510,10 +510,10 @@ describe('a timer', () => {
     const { world, id } = setup()
     world.send(id, 'arm')
 
-    const layer = world.fire(1)
+    const overlay = world.fire(1)
 
-    expect(layer.timers[0]).toEqual({ change: 'fired', position: 1 })
-    expect(layer.entries).toMatchObject([{ type: 'thing.gone', cause: '50', internal: false }])
+    expect(overlay.timers[0]).toEqual({ change: 'fired', position: 1 })
+    expect(overlay.entries).toMatchObject([{ type: 'thing.gone', cause: '50', internal: false }])
   })
 
   test('that is gone already does nothing', () => {
@@ -526,9 +526,9 @@ describe('a timer', () => {
     const { world, id } = setup()
     world.send(id, 'set')
 
-    const layer = world.fire(1)
+    const overlay = world.fire(1)
 
-    expect(layer).toMatchObject({ timers: [{ change: 'fired' }], entries: [] })
+    expect(overlay).toMatchObject({ timers: [{ change: 'fired' }], entries: [] })
     expect(world.row(id)?.version).toBe(2)
   })
 })
@@ -568,7 +568,7 @@ describe('a command from outside', () => {
   test('asks for each row once in a batch', () => {
     const { world, root } = tree()
     world.asked.length = 0
-    const batch = openLayer()
+    const batch = createOverlay()
 
     world.send(root, 'go', {}, {}, batch)
     world.send(root, 'go', {}, {}, batch)

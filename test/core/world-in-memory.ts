@@ -1,6 +1,6 @@
 import type { ResourceDefinition } from '../../src/core/definition.ts'
 import type { Kind } from '../../src/core/kind.ts'
-import { absorb, type Layer, openLayer } from '../../src/core/overlay.ts'
+import { createOverlay, goBack, markOf, type Overlay } from '../../src/core/overlay.ts'
 import {
   type CreateRequest,
   type Planned,
@@ -58,46 +58,58 @@ export function openWorld(definitions: Readonly<Record<string, ResourceDefinitio
     if (found === undefined) throw new Error(`no type ${type}`)
     return found
   }
-  const run = (layer: Layer): Run => ({
-    ...{ registry, layer, time: world.time, tenant: 'default', actor: null, vault },
+  const run = (overlay: Overlay): Run => ({
+    ...{
+      registry,
+      overlay,
+      since: markOf(overlay),
+      time: world.time,
+      tenant: 'default',
+      actor: null,
+      vault,
+    },
     ...{ correlationId: 'corr', causation: null, depth: 0, told: { count: 0 } },
     mint: (prefix) => `${prefix}_${++world.made}`,
   })
-  /** Runs a plan in a layer of its own, like the writer, and commits what it comes to. */
-  const carryOut = <T>(plan: (run: Run) => Plan<T>, batch = openLayer()): [T, Layer] => {
-    const layer = openLayer(batch)
-    const result = drive(plan(run(layer)), stored, asked)
-    absorb(layer)
-    if (world.commit) commit(batch, stored)
-    return [result, layer]
+  /** Runs a plan in a batch, like the writer, and commits what that comes to. */
+  const carryOut = <T>(plan: (run: Run) => Plan<T>, batch = createOverlay()): [T, Overlay] => {
+    const before = markOf(batch)
+    try {
+      const result = drive(plan(run(batch)), stored, asked)
+      if (world.commit) commit(batch, stored)
+      return [result, batch]
+    } catch (error) {
+      goBack(batch, before)
+      throw error
+    }
   }
   return Object.assign(world, {
     kind,
     carryOut,
     row: (id: string) => stored.resources.get(id),
-    create: (type: string, input: object = {}, options: Options = {}, batch?: Layer) => {
+    create: (type: string, input: object = {}, options: Options = {}, batch?: Overlay) => {
       const { prefix } = kind(type)
       const id = `${prefix}_${++world.made}`
       const request: CreateRequest = {
         ...{ kind: kind(type), id, input: input as CreateRequest['input'] },
         idempotency: options.idempotency ?? null,
       }
-      const [planned, layer] = carryOut((each) => planCreate(each, request), batch)
-      return { ...resultOf(planned), planned, layer, id }
+      const [planned, overlay] = carryOut((each) => planCreate(each, request), batch)
+      return { ...resultOf(planned), planned, overlay, id }
     },
     send: (
       id: string,
       type: string,
       payload: object = {},
       options: Options = {},
-      batch?: Layer,
+      batch?: Overlay,
     ) => {
       const request: SendRequest = {
         ...{ kind: kind(typeOf(stored, batch, id)), id, command: { ...payload, type } },
         ...{ expectedVersion: null, idempotency: null, ...options },
       }
-      const [planned, layer] = carryOut((each) => planSend(each, request), batch)
-      return { ...resultOf(planned), planned, layer }
+      const [planned, overlay] = carryOut((each) => planSend(each, request), batch)
+      return { ...resultOf(planned), planned, overlay }
     },
     fire: (position: number) => carryOut((each) => planTimer(each, position))[1],
   })
@@ -105,8 +117,8 @@ export function openWorld(definitions: Readonly<Record<string, ResourceDefinitio
 
 export type World = ReturnType<typeof openWorld>
 
-function typeOf(stored: Stored, batch: Layer | undefined, id: string): string {
-  return (batch?.resources.get(id) ?? stored.resources.get(id))?.type ?? 'nobody'
+function typeOf(stored: Stored, batch: Overlay | undefined, id: string): string {
+  return (batch?.rows.get(id) ?? stored.resources.get(id))?.type ?? 'nobody'
 }
 
 function resultOf(planned: Planned): Partial<Result> {
@@ -147,8 +159,8 @@ function answer(question: Question, stored: Stored): Answers[Question['ask']] {
 }
 
 /** Moves what a batch has decided into the Maps. */
-function commit(batch: Layer, stored: Stored): void {
-  for (const [id, row] of batch.resources) stored.resources.set(id, row)
+function commit(batch: Overlay, stored: Stored): void {
+  for (const [id, row] of batch.rows) stored.resources.set(id, row)
   for (const { resourceId, field, targetId } of batch.references) {
     const fields = stored.references.get(resourceId) ?? new Map<string, string>()
     stored.references.set(resourceId, fields)

@@ -132,22 +132,30 @@ describe('calls that arrive together', () => {
     expect(order).toEqual(['thg_1', 'thg_2', 'thg_3'])
   })
 
-  test('that take long are spread over transactions, and the event loop turns between them', async () => {
-    const { counted, writer } = await setup({}, 5)
-    let turns = 0
-    const turn = () => {
-      turns += 1
-      if (turns < 1000) setImmediate(turn)
-    }
-    setImmediate(turn)
+  test.each([
+    ['take long', 2],
+    ['take longer than a transaction may', 6],
+  ])(
+    'that %s are spread over transactions, and the event loop turns between them',
+    async (_, milliseconds) => {
+      const { counted, writer } = await setup({}, 5)
+      let turns = 0
+      const turn = () => {
+        turns += 1
+        if (turns < 1000) setImmediate(turn)
+      }
+      setImmediate(turn)
 
-    await Promise.all(Array.from({ length: 12 }, () => writer.submit(caller, working(2))))
-    const turned = turns
-    turns = 1000
+      await Promise.all(
+        Array.from({ length: 12 }, () => writer.submit(caller, working(milliseconds))),
+      )
+      const turned = turns
+      turns = 1000
 
-    expect(counted.transactions).toBeGreaterThanOrEqual(4)
-    expect(turned).toBeGreaterThanOrEqual(4)
-  })
+      expect(counted.transactions).toBeGreaterThanOrEqual(4)
+      expect(turned).toBeGreaterThanOrEqual(counted.transactions - 1)
+    },
+  )
 
   test('are no more than 512 to a transaction', async () => {
     const { counted, writer } = await setup()
@@ -193,7 +201,7 @@ describe('a call that fails', () => {
     const { create, stored, writer } = await setup()
     const halfway = function* (run: Run): Plan<never> {
       yield* ask({ ask: 'head' })
-      run.layer.timers.push({ change: 'fired', position: 1 })
+      run.overlay.timers.push({ change: 'fired', position: 1 })
       throw new Error('halfway')
     }
 
@@ -272,5 +280,31 @@ describe('closing', () => {
     const { writer } = await setup()
 
     await expect(writer.close()).resolves.toBe(undefined)
+  })
+})
+
+describe('calls that come one after the other in one turn', () => {
+  test('of one caller are committed one by one, without waiting for the turn', async () => {
+    const { counted, create } = await setup()
+    let turns = 0
+    setImmediate(() => {
+      turns += 1
+    })
+
+    for (const id of ['thg_1', 'thg_2', 'thg_3']) await create(id)
+
+    expect([counted.transactions, turns]).toEqual([3, 0])
+  })
+
+  test('of several callers share a commit from the second on', async () => {
+    const { counted, create, stored } = await setup()
+    const chain = async (name: string) => {
+      for (let n = 0; n < 3; n += 1) await create(`thg_${name}${n}`)
+    }
+
+    await Promise.all(['a', 'b', 'c', 'd'].map(chain))
+
+    expect(counted.transactions).toBe(3)
+    expect(stored()).toHaveLength(12)
   })
 })

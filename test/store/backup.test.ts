@@ -30,7 +30,7 @@ function add(store: Store): Promise<number> {
   return store.transact(function* () {
     const head = yield { ask: 'head' }
     const seq = Number(head) + 1
-    const created = [rowOf(`thing ${seq}`, { context: PADDING })]
+    const created = [rowOf(`thing ${seq}`, { context: PADDING, latest: seq, entries: 1 })]
     const entries = [entryOf(seq, `thing ${seq}`, { data: PADDING })]
     return { writes: { ...NOTHING, created, entries }, result: seq }
   })

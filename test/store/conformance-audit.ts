@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { PruneView } from '../../src/store/audit.ts'
 import type { Store } from '../../src/store/store.ts'
 import { caught } from '../support/errors.ts'
-import { entryOf, type OpenStore, rowOf, set, write } from './rows.ts'
+import { born, entryIdOf, entryOf, type OpenStore, rowOf, set, write } from './rows.ts'
 
 const HASH = Buffer.alloc(32, 1)
 
@@ -32,16 +32,37 @@ export function describeAudit(openStore: OpenStore): void {
     const slice = await store.logSlice(2, 2)
 
     expect(slice.places).toEqual([
-      { seq: 3, resourceId: 'a', known: true },
-      { seq: 4, resourceId: 'a', known: true },
+      { seq: 3, resourceId: 'a', known: true, isListed: false, isBeyond: false },
+      { seq: 4, resourceId: 'a', known: true, isListed: false, isBeyond: false },
     ])
+    expect(slice.listed).toBe(0)
     expect(slice.log).toMatchObject({ head: 5, pruned: 0 })
     expect((await store.logSlice(5, 2)).places).toEqual([])
   })
 
+  test('gives what has been listed of the log, and the statuses noted then', async () => {
+    const store = await openStore()
+    await write(store, born([rowOf('a'), rowOf('b', { status: 'busy' })], 127))
+    await write(store, born([rowOf('c')], 129))
+
+    const { listed, places } = await store.logSlice(0, 9)
+
+    expect([listed, places.map(({ isListed }) => isListed)]).toEqual([128, [true, true, false]])
+    const slices = [1, 2, 3].map((position) => store.resourceSlice(position, 0, 9))
+    const noted = (await Promise.all(slices)).map((slice) => [
+      slice?.noted?.status ?? null,
+      slice?.listed,
+    ])
+    expect(noted).toEqual([
+      ['calm', 128],
+      ['busy', 128],
+      [null, 128],
+    ])
+  })
+
   test('gives the resources in the order of their creation', async () => {
     const store = await openStore()
-    expect(await store.lastPosition()).toBe(0)
+    expect(await store.lastPosition()).toEqual({ there: 0, given: 0 })
     await fill(store)
 
     expect(await store.positionsAfter(0, 10)).toEqual([
@@ -50,7 +71,7 @@ export function describeAudit(openStore: OpenStore): void {
     ])
     expect(await store.positionsAfter(1, 10)).toHaveLength(1)
     expect(await store.positionsAfter(0, 1)).toHaveLength(1)
-    expect(await store.lastPosition()).toBe(2)
+    expect(await store.lastPosition()).toEqual({ there: 2, given: 2 })
     expect(await store.strangePositions()).toEqual([])
   })
 
@@ -64,10 +85,11 @@ export function describeAudit(openStore: OpenStore): void {
     expect(first?.entries.map(({ seq }) => seq)).toEqual([1, 3])
     expect([first?.rest, first?.base]).toEqual([null, undefined])
     expect(last?.row).toEqual({
-      ...rowOf('a', { version: 4, head: HASH }),
+      ...rowOf('a', { version: 4, head: HASH, latest: 4, entries: 3 }),
       ...{ position: 1, damaged: [] },
     })
-    expect(last?.entries).toEqual([{ ...entryOf(4, 'a', { resourceVersion: 4 }), damaged: [] }])
+    const entry = entryOf(4, 'a', { resourceVersion: 4, ordinal: 3, previous: 3 })
+    expect(last?.entries).toEqual([{ ...entry, damaged: [] }])
     expect(last?.rest?.timers.map(({ name, dueAt }) => [name, dueAt])).toEqual([
       ['x', 10],
       [null, 5],
@@ -187,7 +209,7 @@ export function describePruning(openStore: OpenStore): void {
     })
     await look()
     const lease = { tenant: 'slow', name: 'slow', owner: 'me', fence: slow?.fence ?? 0, until: 10 }
-    const parked = { seq: 3, eventId: 'evt_3', error: 'e', attempts: 1, parkedAt: 0 }
+    const parked = { seq: 3, eventId: entryIdOf(3), error: 'e', attempts: 1, parkedAt: 0 }
     await store.parkEvent(lease, parked)
     await look()
 

@@ -4,16 +4,20 @@ import { EVERY_ENTRY, entryOf, type OpenStore, rowOf, write } from './rows.ts'
 
 /** What any store has to say of the log as a whole. */
 export function describeLog(openStore: OpenStore): void {
-  /** Six entries, the clock having been set back after the second and the fifth. */
-  async function setup() {
+  /** Six entries behind a place, the clock having been set back after the second and the fifth. */
+  async function setup(behind = 0) {
     const store = await openStore()
     const times = [1000, 3000, 2000, 2000, 4000, 1500]
     const entries = times.map((createdAt, i) =>
-      entryOf(i + 1, i % 2 === 0 ? 'a' : 'b', { createdAt, type: `thing.${'xxyxyx'[i]}` }),
+      entryOf(behind + i + 1, i % 2 === 0 ? 'a' : 'b', { createdAt, type: `thing.${'xxyxyx'[i]}` }),
     )
-    await write(store, { created: [rowOf('a'), rowOf('b')], entries })
+    await write(store, { created: [rowOf('a'), rowOf('b')], entries: entries.slice(0, 2) })
+    for (const entry of entries.slice(2)) await write(store, { entries: [entry] })
     return store
   }
+
+  /** How far the log has been listed when it is read: not at all, wholly, and up to each place. */
+  const setups = [0, 122, 123, 124, 125, 126]
 
   test.each([
     [0, 1],
@@ -25,9 +29,12 @@ export function describeLog(openStore: OpenStore): void {
     [4000, 5],
     [4001, undefined],
   ])('has its first entry from %i ms on at place %s', async (time, place) => {
-    const store = await setup()
+    for (const behind of setups) {
+      const store = await setup(behind)
+      const expected = place === undefined ? undefined : behind + place
 
-    expect(await store.placeAt(time)).toBe(place)
+      expect(await store.placeAt(time), `behind ${behind}`).toBe(expected)
+    }
   })
 
   test('has no place as long as it is empty', async () => {
@@ -65,10 +72,18 @@ export function describeLog(openStore: OpenStore): void {
     ['it, as many as asked for', { upTo: 4, limit: 2 }, [1, 2]],
     ['it, of every tenant', { upTo: 3, tenant: null }, [1, 2, 3]],
   ])('is listed up to a place and no further: %s', async (_, query, places) => {
-    const store = await setup()
+    for (const behind of setups) {
+      const store = await setup(behind)
+      const { after = null, upTo = null } = query
+      const moved = (place: number | null) => (place === null ? null : behind + place)
+      const bounds = { after: moved(after), upTo: moved(upTo) }
 
-    const entries = await store.listEntries({ ...EVERY_ENTRY, ...query })
+      const entries = await store.listEntries({ ...EVERY_ENTRY, ...query, ...bounds })
 
-    expect(entries.map(({ seq }) => seq)).toEqual(places)
+      expect(
+        entries.map(({ seq }) => seq - behind),
+        `behind ${behind}`,
+      ).toEqual(places)
+    }
   })
 }

@@ -4,7 +4,7 @@ import type { Store, Transaction } from '../../src/store/store.ts'
 import { caught, failureOf } from '../support/errors.ts'
 import { turns } from '../support/transactions.ts'
 import { gate } from '../support/until.ts'
-import { entryOf, NOTHING, type OpenStore, rowOf, write } from './rows.ts'
+import { entryIdOf, entryOf, NOTHING, type OpenStore, rowOf, write } from './rows.ts'
 
 /** What any store has to do for transactions that last until they are ended. */
 export function describeOpenTransactions(openStore: OpenStore): void {
@@ -133,8 +133,8 @@ function describeParts(openStore: OpenStore): void {
     const { store } = transaction
     await write(store, { created: [rowOf('a')], entries: [entryOf(2, 'a')] })
 
-    expect(await store.findResource('a')).toMatchObject(rowOf('a'))
-    expect(await store.findEntry('evt_2')).toMatchObject({ seq: 2 })
+    expect(await store.findResource('a')).toMatchObject(rowOf('a', { latest: 2, entries: 1 }))
+    expect(await store.findEntry(entryIdOf(2))).toMatchObject({ seq: 2 })
     expect((await store.log()).head).toBe(2)
     expect(await store.read(() => ask({ ask: 'head' }))).toBe(2)
     expect(await store.positionsAfter(1, 10)).toMatchObject([{ id: 'a' }])

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { ask } from '../../src/core/questions.ts'
-import type { OutcomeRow, SecretChange, TimerChange } from '../../src/core/rows.ts'
+import type { OutcomeRow, ResourceRow, SecretChange, TimerChange } from '../../src/core/rows.ts'
 import type { EntryQuery, ResourceQuery, TimerQuery } from '../../src/store/queries.ts'
 import type { Store, Writes } from '../../src/store/store.ts'
 import { caught } from '../support/errors.ts'
@@ -11,9 +11,11 @@ import { describeSealing } from './conformance-sealing.ts'
 import { describeOpenTransactions } from './conformance-transactions.ts'
 import {
   answerOf,
+  born,
   EVERY_ENTRY,
   EVERY_THING,
   EVERY_TIMER,
+  entryIdOf,
   entryOf,
   NOTHING,
   type OpenStore,
@@ -66,8 +68,8 @@ function describeTransactions(openStore: OpenStore): void {
     await write(store, { created: [row], entries: [entry] })
 
     const stored = await store.findResource('thg_1')
-    expect(stored).toEqual({ ...row, position: expect.any(Number) })
-    expect(await store.findEntry('evt_1')).toEqual(entry)
+    expect(stored).toEqual({ ...row, latest: 1, entries: 1, position: expect.any(Number) })
+    expect(await store.findEntry(entry.id)).toEqual(entry)
     expect(await store.entriesAt([1])).toEqual([entry])
   })
 
@@ -169,7 +171,7 @@ function describeTransactions(openStore: OpenStore): void {
     expect(await answerOf(store, { ask: 'resource', id: 'a' })).toBe(undefined)
     expect(await answerOf(store, { ask: 'timer', position: 1 })).toBe(undefined)
     expect(await answerOf(store, { ask: 'timers', resourceId: 'a' })).toEqual([])
-    expect(await store.findEntry('evt_1')).toBe(undefined)
+    expect(await store.findEntry(entryIdOf(1))).toBe(undefined)
     expect(await store.entriesAt([3, 1])).toEqual([])
     expect(await store.nextTimerAt()).toBe(undefined)
   })
@@ -443,8 +445,11 @@ function describeOutcomes(openStore: OpenStore): void {
 }
 
 function describeResourceLists(openStore: OpenStore): void {
-  /** Twelve things of two tenants in three statuses, referring to two others; and a stranger. */
-  async function setup() {
+  /**
+   * Twelve things of two tenants in three statuses, referring to two others; and a stranger. Their entries
+   * begin at a place of the log, one transaction each. Those that begin otherwise change at the end.
+   */
+  async function setup(first = 1, begun: Partial<ResourceRow> = {}) {
     const store = await openStore()
     const rows = Array.from({ length: 12 }, (_, i) =>
       rowOf(`t${i}`, {
@@ -459,9 +464,28 @@ function describeResourceLists(openStore: OpenStore): void {
       { resourceId: id, type: 'thing', field: 'by', targetId: i % 4 < 2 ? 'o0' : 'o1' },
     ])
     const others = ['o0', 'o1'].map((id) => rowOf(id, { type: 'other' }))
-    await write(store, { created: [...others, ...rows], references })
+    let place = first
+    for (const row of [...others, ...rows])
+      await write(store, born([{ ...row, ...begun }], place++))
+    await write(store, { references })
+    if (Object.keys(begun).length === 0) return store
+    for (const row of [...others, ...rows]) {
+      const entry = entryOf(place++, row.id, { tenant: row.tenant, resourceVersion: 2 })
+      await write(store, { changed: [{ ...row, version: 2 }], entries: [entry] })
+    }
     return store
   }
+
+  /** How far the log has been listed when it is read. */
+  const setups: readonly (readonly [string, number, Partial<ResourceRow>])[] = [
+    ['as they come', 1, {}],
+    ['as they have been noted', 115, {}],
+    ['half of them noted', 122, {}],
+    ['noted in another status, which has changed', 115, { status: 'fresh', final: false }],
+    ['noted in a status that others have by now', 115, { status: 'busy', final: false }],
+    ['noted again after they have changed', 101, { status: 'calm', final: false }],
+  ]
+
   const idsOf = async (store: Store, query: Partial<ResourceQuery>) =>
     (await store.listResources({ ...EVERY_THING, ...query })).map(({ id }) => id)
 
@@ -505,9 +529,11 @@ function describeResourceLists(openStore: OpenStore): void {
     ['that refer, created before', { references: { of: 'o1' }, createdBefore: 1005 }, [1, 3]],
     ['that refer to nobody', { references: { of: 'none' } }, []],
   ])('has those %s', async (_, query, expected) => {
-    const store = await setup()
+    for (const [name, first, begun] of setups) {
+      const store = await setup(first, begun)
 
-    expect(await idsOf(store, query)).toEqual(expected.map((i) => `t${i}`))
+      expect(await idsOf(store, query), name).toEqual(expected.map((i) => `t${i}`))
+    }
   })
 
   test.each<[string, Partial<ResourceQuery>]>([
@@ -516,35 +542,57 @@ function describeResourceLists(openStore: OpenStore): void {
     ['in two statuses', { statuses: ['calm', 'busy'] }],
     ['by reference', { references: { of: 'o0' }, order: 'desc' }],
   ])('goes on page by page, without a gap or a repetition: %s', async (_, query) => {
-    const store = await setup()
-    const found: string[] = []
-    let after: number | null = null
-    for (;;) {
-      const page = await store.listResources({ ...EVERY_THING, ...query, limit: 2, after })
-      found.push(...page.map(({ id }) => id))
-      after = page.at(-1)?.position ?? null
-      if (after === null) break
-    }
+    for (const [name, first, begun] of setups) {
+      const store = await setup(first, begun)
+      const found: string[] = []
+      let after: number | null = null
+      for (;;) {
+        const page = await store.listResources({ ...EVERY_THING, ...query, limit: 2, after })
+        found.push(...page.map(({ id }) => id))
+        after = page.at(-1)?.position ?? null
+        if (after === null) break
+      }
 
-    expect(found).toEqual(await idsOf(store, query))
+      expect(found, name).toEqual(await idsOf(store, query))
+    }
+  })
+
+  test('has what it had when the log has been pruned, wholly or in part', async () => {
+    const query = { statuses: ['busy', 'gone'] }
+    for (const [name, first, begun] of setups) {
+      const store = await setup(first, begun)
+      const before = await idsOf(store, query)
+      const { head } = await store.log()
+      for (const through of [head - 3, head]) {
+        await store.pruneLog(0, 200, () => ({ through, bases: [] }))
+
+        expect(await idsOf(store, query), `${name}, through ${through} of ${head}`).toEqual(before)
+      }
+    }
   })
 }
 
 function describeEntryLists(openStore: OpenStore): void {
-  /** Ten entries, of two resources in two tenants, of three types, every fourth internal. */
-  async function setup() {
+  /** Ten entries behind a place, of two resources in two tenants, of three types, every fourth internal. */
+  async function setup(behind = 0) {
     const store = await openStore()
     const entries = Array.from({ length: 10 }, (_, i) =>
-      entryOf(i + 1, i % 2 === 0 ? 'a' : 'b', {
+      entryOf(behind + i + 1, i % 2 === 0 ? 'a' : 'b', {
         tenant: i % 2 === 0 ? 'default' : 'other',
         type: ['thing.x', 'thing.x', 'thing.y', 'thing.z'][i % 4] ?? '',
         internal: i % 4 === 3 || i === 4,
         createdAt: 1000 + Math.floor(i / 2),
       }),
     )
-    await write(store, { created: [rowOf('a'), rowOf('b', { tenant: 'other' })], entries })
+    const created = [rowOf('a'), rowOf('b', { tenant: 'other' })]
+    await write(store, { created, entries: entries.slice(0, 2) })
+    for (const entry of entries.slice(2)) await write(store, { entries: [entry] })
     return store
   }
+
+  /** How far the log has been listed when it is read. */
+  const setups = { none: 0, all: 118, half: 123 }
+
   const placesOf = async (store: Store, query: Partial<EntryQuery>) =>
     (await store.listEntries({ ...EVERY_ENTRY, ...query })).map(({ seq }) => seq)
 
@@ -587,9 +635,29 @@ function describeEntryLists(openStore: OpenStore): void {
     ['after a place, newest first', { after: 5, order: 'desc' }, [3, 1]],
     ['after a place, of two types', { after: 5, types: ['thing.x', 'thing.y'] }, [7, 9]],
   ])('has those %s', async (_, query, expected) => {
-    const store = await setup()
+    for (const [listed, behind] of Object.entries(setups)) {
+      const store = await setup(behind)
+      const from = query.after === undefined ? {} : { after: behind + Number(query.after) }
 
-    expect(await placesOf(store, query)).toEqual(expected)
+      const places = await placesOf(store, { ...query, ...from })
+
+      expect(places, `${listed} of them listed`).toEqual(expected.map((place) => behind + place))
+    }
+  })
+
+  test('has single ones by their ids, and the types that there are', async () => {
+    for (const [listed, behind] of Object.entries(setups)) {
+      const store = await setup(behind)
+      const all = await store.listEntries({ ...EVERY_ENTRY, tenant: null })
+
+      for (const { id, seq } of all) expect((await store.findEntry(id))?.seq, listed).toBe(seq)
+      expect(await store.findEntry(entryIdOf(99))).toBe(undefined)
+      const types = async (tenant: string | null) => (await store.entryTypes(tenant)).toSorted()
+      expect(await types('default'), listed).toEqual(['thing.x', 'thing.y'])
+      expect(await types('other'), listed).toEqual(['thing.x', 'thing.z'])
+      expect(await types(null), listed).toEqual(['thing.x', 'thing.y', 'thing.z'])
+      expect(await types('none'), listed).toEqual([])
+    }
   })
 
   test('has those at given places, in the order given', async () => {

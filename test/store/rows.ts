@@ -1,5 +1,6 @@
 import { ask, type Plan } from '../../src/core/questions.ts'
 import type { ResourceRow, SealedEntry, TimerChange } from '../../src/core/rows.ts'
+import { firstIdAt } from '../../src/ids.ts'
 import type { EntryQuery, ResourceQuery, TimerQuery } from '../../src/store/queries.ts'
 import type { Store, Writes } from '../../src/store/store.ts'
 
@@ -17,7 +18,8 @@ export function rowOf(id: string, parts: Partial<ResourceRow> = {}): ResourceRow
   return {
     ...{ id, tenant: 'default', type: 'thing', status: 'calm', version: 1, final: false },
     ...{ value: '"calm"', memory: null, context: '{"b":1,"a":[null]}', machine: '1:x' },
-    ...{ createdAt: 1000, updatedAt: 1000, statusSince: 1000, head: null },
+    ...{ createdAt: 1000, updatedAt: 1000, statusSince: 1000 },
+    ...{ head: null, latest: 0, entries: 0 },
     ...parts,
   }
 }
@@ -29,24 +31,61 @@ export function entryOf(
   parts: Partial<SealedEntry> = {},
 ): SealedEntry {
   return {
-    ...{ seq, id: `evt_${seq}`, tenant: 'default', type: 'thing.went', internal: false },
-    ...{ resourceId, resourceVersion: 1, data: '{"n":1}', previousStatus: null, previousMs: null },
-    ...{ command: '{"type":"go"}', change: '{}', cause: 'go', actor: null },
-    ...{ correlationId: 'corr_1', causationId: null, createdAt: 1000 + seq },
-    hash: Buffer.alloc(32, seq),
+    ...{ seq, id: entryIdOf(seq, parts.createdAt), tenant: 'default', type: 'thing.went' },
+    ...{ internal: false, resourceId, resourceVersion: 1, data: '{"n":1}' },
+    ...{ previousStatus: null, previousMs: null, command: '{"type":"go"}', change: '{}' },
+    ...{ cause: 'go', actor: null, correlationId: 'corr_1', causationId: null },
+    ...{ createdAt: 1000 + seq, hash: Buffer.alloc(32, seq), ordinal: 1, previous: 0 },
     ...parts,
   }
 }
 
-/** Writes in one transaction. */
-export async function write(store: Store, writes: Partial<Writes>): Promise<void> {
-  await store.transact(() => planned({ ...NOTHING, ...writes }))
+/** The id of such an entry: it begins with its time. */
+export function entryIdOf(seq: number, createdAt = 1000 + seq): string {
+  return `${firstIdAt('evt', createdAt)}${seq}`
 }
 
-/** A plan that only writes. */
-// biome-ignore lint/correctness/useYield: a plan that has no question
-function* planned(writes: Writes): Plan<{ writes: Writes; result: null }> {
-  return { writes, result: null }
+/** Resources with an entry each, from a place of the log on. */
+export function born(rows: readonly ResourceRow[], first = 1): Pick<Writes, 'created' | 'entries'> {
+  const entries = rows.map(({ id, tenant, createdAt }, i) =>
+    entryOf(first + i, id, { tenant, createdAt }),
+  )
+  return { created: rows, entries }
+}
+
+/** Writes in one transaction; the entries go on where those of their resources end. */
+export async function write(store: Store, writes: Partial<Writes>): Promise<void> {
+  await store.transact(() => chained({ ...NOTHING, ...writes }))
+}
+
+/** Where the entries of a resource end. */
+type End = Pick<ResourceRow, 'latest' | 'entries'>
+
+function* chained(writes: Writes): Plan<{ writes: Writes; result: null }> {
+  const ends = new Map<string, End>()
+  const noted = new Map<string, ResourceRow>()
+  const ids = [...writes.changed, ...writes.noted].map(({ id }) => id)
+  for (const id of new Set([...ids, ...writes.entries.map(({ resourceId }) => resourceId)])) {
+    const row = yield* ask({ ask: 'resource', id })
+    ends.set(id, row ?? { latest: 0, entries: 0 })
+    if (row !== undefined) noted.set(id, row)
+  }
+  const entries = writes.entries.map((entry) => {
+    const end = ends.get(entry.resourceId) ?? { latest: 0, entries: 0 }
+    ends.set(entry.resourceId, { latest: entry.seq, entries: end.entries + 1 })
+    return { ...entry, ordinal: end.entries + 1, previous: end.latest }
+  })
+  for (const { id } of [...writes.created, ...writes.changed, ...writes.noted]) noted.delete(id)
+  const withEnd = (row: ResourceRow): ResourceRow => {
+    const { latest, entries: count } = ends.get(row.id) ?? row
+    return { ...row, latest, entries: count }
+  }
+  const linked = {
+    created: writes.created.map(withEnd),
+    changed: writes.changed.map(withEnd),
+    noted: [...writes.noted, ...noted.values()].map(withEnd),
+  }
+  return { writes: { ...writes, ...linked, entries }, result: null }
 }
 
 /** What the store answers to a question. */

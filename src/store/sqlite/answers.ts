@@ -2,8 +2,10 @@
 
 import type { Database } from 'better-sqlite3'
 import type { Answers, Question } from '../../core/questions.ts'
-import type { OutcomeRow } from '../../core/rows.ts'
-import { resourceColumns, timerColumns, toResourceRow, toTimerRow } from './columns.ts'
+import type { OutcomeRow, ResourceRow } from '../../core/rows.ts'
+import type { Placed } from '../queries.ts'
+import { resourceColumns, timerColumns, toPlacedResource, toTimerRow } from './columns.ts'
+import { headReader } from './listing.ts'
 import { prepare, queries } from './statement.ts'
 
 /** Answers one question at a time, within the transaction that is open. */
@@ -11,19 +13,17 @@ export type Answerer = (question: Question) => Answers[Question['ask']]
 
 /** Prepares the statements behind the questions. */
 export function createAnswerer(database: Database): Answerer {
-  const resource = resourceById(database)
+  const resource = resourceReader(database)
   const referrers = liveReferrers(database)
   const timer = timerByPosition(database)
   const timers = timersOf(database)
   const secrets = secretsOf(database)
   const outcome = outcomeByKey(database)
-  const head = headOfLog(database)
+  const head = headReader(database)
   return (question) => {
     switch (question.ask) {
-      case 'resource': {
-        const row = resource.get(question)
-        return row && toResourceRow(row)
-      }
+      case 'resource':
+        return resource(question.id)
       case 'referrers':
         return referrers.all(question).map(({ resource_id }) => resource_id)
       case 'timer': {
@@ -39,16 +39,25 @@ export function createAnswerer(database: Database): Answerer {
         return row && toOutcome(row)
       }
       case 'head':
-        return head.get({})?.head ?? 0
+        return head()
     }
   }
 }
 
-/** Prepares reading one resource by its id. */
-export function resourceById(database: Database) {
-  return prepare(database, (slot) =>
-    queries.selectFrom('pawl_resources').select(resourceColumns).where('id', '=', slot('id')),
+/** Prepares reading one resource by its id; as an array, since every command does. */
+export function resourceReader(
+  database: Database,
+): (id: string) => Placed<ResourceRow> | undefined {
+  const statement = prepare(
+    database,
+    (slot) =>
+      queries.selectFrom('pawl_resources').select(resourceColumns).where('id', '=', slot('id')),
+    true,
   )
+  return (id) => {
+    const columns = statement.get({ id })
+    return columns && toPlacedResource(columns)
+  }
 }
 
 function liveReferrers(database: Database) {
@@ -98,10 +107,6 @@ function outcomeByKey(database: Database) {
       .where('tenant', '=', slot('tenant'))
       .where('key', '=', slot('key')),
   )
-}
-
-function headOfLog(database: Database) {
-  return prepare(database, () => queries.selectFrom('pawl_log').select('head').where('id', '=', 1))
 }
 
 type StoredOutcome = Omit<OutcomeRow, 'changed' | 'events' | 'secrets'> & {

@@ -3,8 +3,9 @@
 import type { Database } from 'better-sqlite3'
 import type { SealedEntry } from '../../core/rows.ts'
 import type { Audit } from '../audit.ts'
-import { resourceById } from './answers.ts'
-import { entryColumns, toEntryRow, toResourceRow } from './columns.ts'
+import { resourceReader } from './answers.ts'
+import { type Chain, createChain } from './chain.ts'
+import { entryColumns, toEntryRow } from './columns.ts'
 import type { Immediate } from './deferred.ts'
 import { prepare, queries } from './statement.ts'
 
@@ -12,7 +13,7 @@ import { prepare, queries } from './statement.ts'
 export function createOutcomeAudit(
   database: Database,
 ): Immediate<Pick<Audit, 'outcomesAfter' | 'outcomeGround'>> {
-  const [outcomes, resource] = [outcomesAfter(database), resourceById(database)]
+  const [outcomes, resource] = [outcomesAfter(database), resourceReader(database)]
   const [byPlace, atVersion] = [entryByPlace(database), changeReader(database)]
   const pruned = prepare(database, () => queries.selectFrom('pawl_log').select('pruned'))
   return {
@@ -21,8 +22,7 @@ export function createOutcomeAudit(
         .all({ ...(after ?? { tenant: '', key: '' }), limit })
         .map((row) => ({ ...row, secrets: row.secrets && Buffer.from(row.secrets) })),
     outcomeGround: (id, version, events) => {
-      const columns = resource.get({ id })
-      const row = columns && toResourceRow(columns)
+      const row = resource(id)
       return {
         row,
         entries: row === undefined || row.version === version ? [] : atVersion(id, version),
@@ -56,44 +56,33 @@ function entryByPlace(database: Database) {
 
 /** Finds the entries of a version by halving: versions grow with the places of the log. */
 function changeReader(database: Database): (id: string, version: number) => SealedEntry[] {
-  const next = prepare(database, (slot) =>
-    queries
-      .selectFrom('pawl_events')
-      .select(['seq', 'resource_version as version'])
-      .where('resource_id', '=', slot('id'))
-      .where('seq', '>=', slot('seq'))
-      .orderBy('seq')
-      .limit(1),
-  )
-  const last = prepare(database, (slot) =>
-    queries
-      .selectFrom('pawl_events')
-      .select('seq')
-      .where('resource_id', '=', slot('id'))
-      .orderBy('seq', 'desc')
-      .limit(1),
-  )
-  const read = prepare(database, (slot) =>
-    queries
-      .selectFrom('pawl_events')
-      .select(entryColumns)
-      .where('resource_id', '=', slot('id'))
-      .where('seq', '>=', slot('seq'))
-      .where('resource_version', '=', slot('version'))
-      .orderBy('seq')
-      .limit(MOST_ENTRIES),
-  )
+  const chain = createChain<SealedEntry>(database, entryColumns)
+  const first = (id: string, after: number) => chain.after(id, after, 1)[0]
   return (id, version) => {
-    let [low, high] = [1, last.get({ id })?.seq ?? 0]
+    let [low, high] = [0, chain.before(id, null, 1)[0]?.seq ?? 0]
     while (low < high) {
       const middle = Math.floor((low + high) / 2)
-      const found = next.get({ id, seq: middle })
-      if (found !== undefined && found.version < version) low = found.seq + 1
+      const found = first(id, middle)
+      if (found !== undefined && found.resourceVersion < version) low = found.seq
       else high = middle
     }
-    return read.all({ id, seq: low, version }).map(toEntryRow)
+    return entriesAt(chain, id, version, low).map(toEntryRow)
   }
 }
 
-// A change has no more entries than its machine may take steps, times what each of them emits.
-const MOST_ENTRIES = 10_000
+const AT_ONCE = 32
+
+/** The entries of a version, which begin behind a place. */
+function entriesAt(
+  chain: Chain<SealedEntry>,
+  id: string,
+  version: number,
+  after: number,
+): SealedEntry[] {
+  const part = chain.after(id, after, AT_ONCE)
+  const found = part.filter(({ resourceVersion }) => resourceVersion === version)
+  const last = part.length === AT_ONCE ? found.at(-1) : undefined
+  return last === undefined || last !== part.at(-1)
+    ? found
+    : [...found, ...entriesAt(chain, id, version, last.seq)]
+}

@@ -4,6 +4,7 @@ import type { Database } from 'better-sqlite3'
 import type { ResourceRow, SealedEntry } from '../../core/rows.ts'
 import type { Audit, Audited, BaseRow, ResourceSlice } from '../audit.ts'
 import type { Placed } from '../queries.ts'
+import { createChain } from './chain.ts'
 import {
   entryColumns,
   resourceColumns,
@@ -14,12 +15,14 @@ import {
 } from './columns.ts'
 import { audited, EVENTS, RESOURCES } from './damage.ts'
 import type { Immediate } from './deferred.ts'
+import { listedPlace } from './listing.ts'
 import { prepare, queries } from './statement.ts'
 
 /** Prepares reading a resource part by part. */
 export function createResourceAudit(database: Database): Immediate<Pick<Audit, 'resourceSlice'>> {
   const [resource, entries] = [resourceAt(database), entriesAfter(database)]
   const [base, rest] = [baseReader(database), restReader(database)]
+  const [noted, listed] = [notedStatus(database), listedPlace(database)]
   return {
     resourceSlice: (position, after, limit) => {
       const row = resource(position)
@@ -28,11 +31,22 @@ export function createResourceAudit(database: Database): Immediate<Pick<Audit, '
       return {
         row,
         base: base(row.id),
+        noted: noted.get({ position }) ?? null,
+        listed: listed(),
         entries: part,
         rest: part.length < limit ? rest(row.id) : null,
       }
     },
   }
+}
+
+function notedStatus(database: Database) {
+  return prepare(database, (slot) =>
+    queries
+      .selectFrom('pawl_statuses')
+      .select(['tenant', 'type', 'status'])
+      .where('position', '=', slot('position')),
+  )
 }
 
 /** Prepares reading what the pruned entries of a resource came to. */
@@ -61,27 +75,14 @@ function resourceAt(
   }
 }
 
-/** Reads entries from the table itself: what only the index says is what it once was. */
+/** Reads entries along the chain: none of them stands in an index. */
 function entriesAfter(
   database: Database,
 ): (resourceId: string, after: number, limit: number) => Audited<SealedEntry>[] {
-  const statement = prepare(database, (slot) =>
-    queries
-      .selectFrom('pawl_events')
-      .select(entryColumns)
-      .where('seq', 'in', ({ selectFrom }) =>
-        selectFrom('pawl_events as listed')
-          .select('listed.seq')
-          .where('listed.resource_id', '=', slot('resourceId'))
-          .where('listed.seq', '>', slot('after'))
-          .orderBy('listed.seq')
-          .limit(slot('limit')),
-      )
-      .orderBy('seq'),
-  )
+  const chain = createChain<object>(database, entryColumns)
   return (resourceId, after, limit) =>
-    statement
-      .all({ resourceId, after, limit })
+    chain
+      .after(resourceId, after, limit)
       .map((columns) => audited(database, EVENTS, columns, toEntryRow))
 }
 

@@ -6,6 +6,7 @@ import type { Audit, OwnedTable } from '../audit.ts'
 import { createOutcomeAudit } from './audit-outcomes.ts'
 import { createResourceAudit } from './audit-resource.ts'
 import type { Immediate } from './deferred.ts'
+import { LISTED, listedPlace, logRow } from './listing.ts'
 import { prepare, queries } from './statement.ts'
 
 /** Prepares what a check reads. */
@@ -38,9 +39,11 @@ type LogAudit = Pick<
 >
 
 function createLogAudit(database: Database): Immediate<LogAudit> {
-  const [log, places] = [logRow(database), placesAfter(database)]
+  const [log, listed, places] = [logRow(database), listedPlace(database), placesAfter(database)]
   const [positions, last] = [positionsAfter(database), lastPosition(database)]
-  const [strange, latest] = [strangePositions(database), latestTime(database)]
+  const strange = strangePositions(database)
+  const given = givenPosition(database)
+  const [latest, since] = [latestTime(database), latestTimeSince(database)]
   const owners = {
     pawl_timers: ownersAfter(database, 'pawl_timers'),
     pawl_references: ownersAfter(database, 'pawl_references'),
@@ -48,13 +51,24 @@ function createLogAudit(database: Database): Immediate<LogAudit> {
     pawl_bases: ownersAfter(database, 'pawl_bases'),
   }
   return {
-    latestTime: () => latest.get({})?.created_at,
+    latestTime: () => {
+      const times = [latest.get({}), since.get({})].map((row) => row?.created_at ?? 0)
+      return Math.max(...times)
+    },
     logSlice: (after, limit) => ({
-      log: log.get({}),
-      places: places.all({ after, limit }).map(withKnown),
+      log: log(),
+      listed: listed(),
+      places: places.all({ after, limit }).map((place) => ({
+        ...{ seq: place.seq, resourceId: place.resourceId },
+        ...{ known: place.known === 1, isListed: place.isListed === 1 },
+        isBeyond: place.isBeyond === 1,
+      })),
     }),
     positionsAfter: (after, limit) => positions.all({ after, limit }),
-    lastPosition: () => last.get({})?.position ?? 0,
+    lastPosition: () => {
+      const there = last.get({})?.position ?? 0
+      return { there, given: given() ?? there }
+    },
     strangePositions: () => strange.all({}).map(({ id }) => id),
     ownersAfter: (table, after, limit) => owners[table].all({ after, limit }).map(withKnown),
   }
@@ -64,15 +78,24 @@ function withKnown<Row extends { readonly known: number }>(row: Row) {
   return { ...row, known: row.known === 1 }
 }
 
-function logRow(database: Database) {
+function latestTime(database: Database) {
   return prepare(database, () =>
-    queries.selectFrom('pawl_log').select(['head', 'pruned', 'identity']).where('id', '=', 1),
+    queries
+      .selectFrom('pawl_events')
+      .select('created_at')
+      .where('seq', '=', (from) =>
+        // An id begins with its time.
+        from.selectFrom('pawl_listing').select('seq').orderBy('id', 'desc').limit(1),
+      ),
   )
 }
 
-function latestTime(database: Database) {
+function latestTimeSince(database: Database) {
   return prepare(database, () =>
-    queries.selectFrom('pawl_events').select('created_at').orderBy('created_at', 'desc').limit(1),
+    queries
+      .selectFrom('pawl_events')
+      .select(({ fn }) => fn.max<number | null>('created_at').as('created_at'))
+      .where('seq', '>', LISTED),
   )
 }
 
@@ -97,6 +120,25 @@ function placesAfter(database: Database) {
         )
           .$castTo<number>()
           .as('known'),
+        exists(
+          selectFrom('pawl_listing as listed')
+            .select('listed.seq')
+            .whereRef('listed.seq', '=', 'pawl_events.seq')
+            .whereRef('listed.id', '=', 'pawl_events.id')
+            .whereRef('listed.tenant', '=', 'pawl_events.tenant')
+            .whereRef('listed.type', '=', 'pawl_events.type')
+            .whereRef('listed.internal', '=', 'pawl_events.internal'),
+        )
+          .$castTo<number>()
+          .as('isListed'),
+        exists(
+          selectFrom('pawl_resources as ended')
+            .select('ended.position')
+            .whereRef('ended.id', '=', 'pawl_events.resource_id')
+            .whereRef('ended.latest', '<', 'pawl_events.seq'),
+        )
+          .$castTo<number>()
+          .as('isBeyond'),
       ])
       .where('seq', '>', slot('after'))
       .orderBy('seq')
@@ -125,6 +167,14 @@ function lastPosition(database: Database) {
       .orderBy('position', 'desc')
       .limit(1),
   )
+}
+
+/** Reads the last position that has been given; SQLite notes it, so that none is given twice. */
+function givenPosition(database: Database): () => number | undefined {
+  const statement = database
+    .prepare<[], number>("select seq from sqlite_sequence where name = 'pawl_resources'")
+    .pluck()
+  return () => statement.get()
 }
 
 function strangePositions(database: Database) {

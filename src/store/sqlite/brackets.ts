@@ -4,7 +4,7 @@ import type { Database } from 'better-sqlite3'
 import type { Plan } from '../../core/questions.ts'
 import type { Writes, WritingPlan } from '../store.ts'
 import { type Answerer, createAnswerer } from './answers.ts'
-import { indeterminate } from './failures.ts'
+import { commitError } from './failures.ts'
 import { createWriter, type Writer } from './writes.ts'
 
 /** What stands before and after a piece of work, so that it happens whole or not at all. */
@@ -30,16 +30,14 @@ export function createBrackets(database: Database): Brackets {
     const prepared = database.prepare(sql)
     return () => void prepared.run()
   }
-  const undo = () => {
-    if (database.inTransaction) database.exec('rollback')
-  }
+  const undo = undoing(database, 'rollback')
   const commit = statement('commit')
   const keep = () => {
     try {
       commit()
     } catch (cause) {
       undo()
-      throw indeterminate(cause)
+      throw commitError(cause)
     }
   }
   return {
@@ -48,10 +46,20 @@ export function createBrackets(database: Database): Brackets {
     part: {
       open: statement('savepoint pawl'),
       keep: statement('release pawl'),
-      undo: () => {
-        if (database.inTransaction) database.exec('rollback to pawl; release pawl')
-      },
+      undo: undoing(database, 'rollback to pawl; release pawl'),
     },
+  }
+}
+
+/** Undoes what is open. What led here is what the caller has to hear of, whatever becomes of this. */
+function undoing(database: Database, sql: string): () => void {
+  return () => {
+    if (!database.inTransaction) return
+    try {
+      database.exec(sql)
+    } catch {
+      // The disk fails again. What has not been committed is gone all the same when the next one begins.
+    }
   }
 }
 

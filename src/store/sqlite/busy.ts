@@ -4,16 +4,16 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { isPawlError } from '../../errors.ts'
 import { isBusy, storageError } from './failures.ts'
 
-// Waits double from 1 ms to this, each with jitter, so that processes do not march in step.
-const LONGEST_WAIT_MS = 50
+// Waits double from 1 ms to this, each with jitter, so that processes do not march in step. Whoever waits
+// much longer than others hold the database hardly ever finds it free.
+const LONGEST_WAIT_MS = 8
 
-/** Repeats an attempt until the database is free for it. Throws `storage_busy` once `timeout` milliseconds have passed. */
+/** Repeats an attempt until the database is free for it. Throws `storage_busy` after `end`. */
 export async function untilFree<T>(
   operation: string,
-  timeout: number,
+  end: number,
   attempt: () => T | Promise<T>,
 ): Promise<T> {
-  const end = performance.now() + timeout
   for (let wait = 1; ; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {
     try {
       return await attempt()

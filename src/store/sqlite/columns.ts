@@ -20,6 +20,8 @@ export const resourceColumns = [
   'updated_at as updatedAt',
   'status_since as statusSince',
   'head',
+  'latest',
+  'entries',
 ] as const
 
 /** The columns of an entry of the log. */
@@ -42,6 +44,8 @@ export const entryColumns = [
   'causation_id as causationId',
   'created_at as createdAt',
   'hash',
+  'ordinal',
+  'previous',
 ] as const
 
 /** The columns of an entry that readers of the log get, in the order of `toReadEntry`. */
@@ -76,16 +80,44 @@ export const timerColumns = [
   'last_error as lastError',
 ] as const
 
+/** Gives a resource, as an array of the columns above, the types of a row. */
+export function toPlacedResource(columns: unknown): Placed<ResourceRow> {
+  const row = columns as readonly unknown[]
+  const resource = {
+    position: row[0],
+    id: row[1],
+    tenant: row[2],
+    type: row[3],
+    status: row[4],
+    version: row[5],
+    final: row[6] === 1,
+    value: row[7],
+    memory: row[8],
+    context: row[9],
+    machine: row[10],
+    createdAt: row[11],
+    updatedAt: row[12],
+    statusSince: row[13],
+    head: row[14],
+    latest: row[15],
+    entries: row[16],
+  }
+  return resource as Placed<ResourceRow>
+}
+
 /** Gives a resource as SQLite returns it the types of a row. */
 export function toResourceRow(columns: unknown): Placed<ResourceRow> {
-  const row = columns as Placed<ResourceRow>
-  return { ...row, final: Boolean(row.final) }
+  // The object that SQLite has just made: nobody else has it.
+  const row = columns as { final: unknown }
+  row.final = Boolean(row.final)
+  return columns as Placed<ResourceRow>
 }
 
 /** Gives an entry as SQLite returns it the types of a row. */
 export function toEntryRow(columns: unknown): SealedEntry {
-  const row = columns as SealedEntry
-  return { ...row, internal: Boolean(row.internal) }
+  const row = columns as { internal: unknown }
+  row.internal = Boolean(row.internal)
+  return columns as SealedEntry
 }
 
 /** Gives an entry, as an array of the columns above, the types of a row. */

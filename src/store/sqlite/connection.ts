@@ -1,7 +1,7 @@
 /** How does an engine use its connection: in turn, again while others have the database, and not after its end? @module */
 
 import type { Database } from 'better-sqlite3'
-import { closed, PawlError } from '../../errors.ts'
+import { closed, isPawlError, PawlError } from '../../errors.ts'
 import { untilFree } from './busy.ts'
 import { storageError } from './failures.ts'
 import { type Gate, gateOf, type Token } from './gate.ts'
@@ -20,8 +20,8 @@ export interface Connection {
   inside<T>(token: Token, work: () => Promise<T>): Promise<T>
   /** Throws `closed` after the end, and `transaction_misuse` in work that belongs to a transaction that is open. */
   requireAccess(): void
-  /** Resolves when the event loop has turned, where it has not for long. */
-  turn(): Promise<void>
+  /** What to wait for so that the event loop turns, where it has not for long. */
+  turn(): Promise<void> | undefined
   /** The place at which the log ended when a transaction began that is still open; null while none is. */
   headAtBegin(): number | null
   /** How often others have written through the same connection. */
@@ -46,16 +46,21 @@ export function createConnection(database: Database, timeout: number): Connectio
     requireOpen()
     if (gate.belonging.getStore()?.active) throw goesAround()
   }
-  const pass: Connection['pass'] = async (operation, work) => {
-    await turn()
-    requireOpen()
+  const go = async <T>(operation: string, work: () => T, isLocking: boolean): Promise<T> => {
     const end = performance.now() + timeout
+    const pause = turn()
+    if (pause !== undefined) await pause
     const attempt = () => {
       requireOpen()
       return attempted(database, operation, work)
     }
-    return untilFree(operation, timeout, () => gate.join(whose, operation, end, attempt))
+    const wait = () => untilFree(operation, end, () => gate.join(whose, operation, end, attempt))
+    const found = gate.isFree(isLocking) ? unlessBusy(attempt) : null
+    if (found !== null) return found.value
+    return isLocking ? gate.seek(wait) : wait()
   }
+  const pass: Connection['pass'] = (operation, work) => go(operation, work, false)
+  const lock: Connection['pass'] = (operation, work) => go(operation, work, true)
   const countWrite = (): void => {
     gate.writes += 1
     own += 1
@@ -63,14 +68,14 @@ export function createConnection(database: Database, timeout: number): Connectio
   return {
     ...{ database, pass, requireAccess, turn },
     write: (work) =>
-      pass('write', () => {
+      lock('write', () => {
         const result = work()
         countWrite()
         return result
       }),
     take: async (token, begin, head) => {
       requireAccess()
-      const giveBack = await pass('transaction', () => taken(gate, token, begin, head))
+      const giveBack = await lock('transaction', () => taken(gate, token, begin, head))
       return () => {
         countWrite()
         giveBack()
@@ -83,6 +88,16 @@ export function createConnection(database: Database, timeout: number): Connectio
       isClosed = true
       gate.dismiss(whose, closed())
     },
+  }
+}
+
+/** What an attempt gives; null when others hold the database. */
+function unlessBusy<T>(attempt: () => T): { readonly value: T } | null {
+  try {
+    return { value: attempt() }
+  } catch (error) {
+    if (isPawlError(error, 'storage_busy')) return null
+    throw error
   }
 }
 

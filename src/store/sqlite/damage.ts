@@ -38,6 +38,8 @@ export const EVENTS: Shape = {
     causationId: ['text?', 'causation_id'],
     createdAt: ['integer', 'created_at'],
     hash: ['blob'],
+    ordinal: ['integer'],
+    previous: ['integer'],
   },
 }
 
@@ -61,6 +63,8 @@ export const RESOURCES: Shape = {
     updatedAt: ['integer', 'updated_at'],
     statusSince: ['integer', 'status_since'],
     head: ['blob?'],
+    latest: ['integer'],
+    entries: ['integer'],
   },
 }
 

@@ -23,8 +23,7 @@ function sqliteCode(error: unknown): string | undefined {
 
 /** Whether another connection holds the lock. */
 export function isBusy(error: unknown): boolean {
-  const code = sqliteCode(error)
-  return code !== undefined && (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED'))
+  return codeOf(error) === 'storage_busy'
 }
 
 /** Turns what SQLite throws into an error of the storage; leaves anything else as it is. */
@@ -38,6 +37,19 @@ export function storageError(operation: string, cause: unknown): unknown {
   return new PawlError(code, message, { operation }, { cause })
 }
 
+/**
+ * The error for a commit that failed. One for which the disk had no room has not happened: what marks it as
+ * complete is written last. Any other may have.
+ */
+export function commitError(cause: unknown): unknown {
+  return codeOf(cause) === 'storage_full' ? storageError('commit', cause) : indeterminate(cause)
+}
+
+/** Whether a commit failed because of what was to be written, and not of the storage. */
+export function brokeConstraint(error: unknown): boolean {
+  return isPawlError(error) && (sqliteCode(error.cause) ?? '').startsWith('SQLITE_CONSTRAINT')
+}
+
 /** The error for a commit that may or may not have happened. */
 export function indeterminate(cause: unknown): PawlError<'indeterminate'> {
   const operation = 'commit'
@@ -46,9 +58,15 @@ export function indeterminate(cause: unknown): PawlError<'indeterminate'> {
   return new PawlError('indeterminate', message, { operation }, { cause })
 }
 
+function codeOf(error: unknown): StorageCode | undefined {
+  const found = sqliteCode(error)
+  return found === undefined ? undefined : codeFor(found)
+}
+
 function codeFor(code: string): StorageCode {
   if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED')) return 'storage_busy'
-  if (code.startsWith('SQLITE_FULL')) return 'storage_full'
+  // SQLite's shared memory is a file as well, which grows when it is opened.
+  if (code.startsWith('SQLITE_FULL') || code === 'SQLITE_IOERR_SHMSIZE') return 'storage_full'
   if (code.startsWith('SQLITE_CORRUPT') || code.startsWith('SQLITE_NOTADB'))
     return 'storage_corrupt'
   return 'storage_failed'

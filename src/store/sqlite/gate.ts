@@ -27,6 +27,13 @@ export interface Gate {
   writes: number
   /** Does work at once or, while others are in front, in the order of arrival. Throws `storage_busy` after `end`. */
   join<T>(whose: object, operation: string, end: number, work: () => T): Promise<T>
+  /** Whether nobody is in front: of work that only reads, or of work that needs the lock of the database. */
+  isFree(isLocking: boolean): boolean
+  /**
+   * Seeks the lock of the database, which only one on a connection can have: for one at a time, since SQLite
+   * blocks the event loop while it waits for other processes. Reads go on meanwhile.
+   */
+  seek<T>(work: () => Promise<T>): Promise<T>
   /** Shuts everybody out, until the function that it gives is called. To be called from work. */
   keep(): () => void
   /** Sends away those who wait for somebody. */
@@ -47,6 +54,8 @@ export function gateOf(database: Database): Gate {
 function createGate(): Gate {
   const line: Waiting[] = []
   let isKept = false
+  let seeking: Promise<unknown> = Promise.resolve()
+  let seekers = 0
 
   const serve = (): void => {
     while (!isKept) {
@@ -81,6 +90,16 @@ function createGate(): Gate {
     writes: 0,
     join: async (whose, operation, end, work) =>
       !isKept && line.length === 0 ? work() : queue(whose, operation, end, work),
+    isFree: (isLocking) => !isKept && line.length === 0 && !(isLocking && seekers > 0),
+    seek: (work) => {
+      seekers += 1
+      const found = seeking.then(work)
+      const after = () => {
+        seekers -= 1
+      }
+      seeking = found.then(after, after)
+      return found
+    },
     keep: () => {
       isKept = true
       return () => {

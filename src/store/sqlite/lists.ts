@@ -1,19 +1,14 @@
 /** How does SQLite list resources, entries and timers, at the same cost however many there are? @module */
 
 import type { Database, Statement } from 'better-sqlite3'
-import { type Compilable, type SelectQueryBuilder, sql } from 'kysely'
-import type { EntryQuery, Range, ResourceQuery, TimerQuery } from '../queries.ts'
-import type { Tables } from '../schema.ts'
+import { type Compilable, type RawBuilder, type SqlBool, sql } from 'kysely'
+import type { ResourceQuery, TimerQuery } from '../queries.ts'
 import type { Reads } from '../store.ts'
-import {
-  readColumns,
-  resourceColumns,
-  timerColumns,
-  toReadEntry,
-  toResourceRow,
-  toTimerRow,
-} from './columns.ts'
+import { resourceColumns, timerColumns, toResourceRow, toTimerRow } from './columns.ts'
 import type { Immediate } from './deferred.ts'
+import { createEntryLister } from './entry-lists.ts'
+import { UNLISTED } from './listing.ts'
+import { MOST_PARTS, merged, type Part } from './merged.ts'
 import { queries } from './statement.ts'
 
 /** Runs queries whose shape depends on their filters. */
@@ -37,67 +32,71 @@ export function createLister(database: Database): Lister {
     // A machine can have no status but the one that lists leave out.
     listResources: (query) =>
       query.statuses?.length === 0 ? [] : all(resourcesQuery(query)).map(toResourceRow),
-    // As arrays, since whoever follows the log reads a million of them.
-    listEntries: (query) => all(entriesQuery(query), true).map(toReadEntry),
+    listEntries: createEntryLister(database, (query) => all(query, true)),
     listTimers: (query) => all(timersQuery(query)).map(toTimerRow),
   }
 }
 
-type Part<Row = unknown> = SelectQueryBuilder<Tables, keyof Tables, Row>
-
-// A statement takes a range of an index in order. Several ranges (of statuses, of types) are read
-// as far as the limit each and merged: the cost is that of the page, whatever the table holds.
-function merged<Row>(
-  parts: readonly Part<Row>[],
-  place: 'position' | 'seq',
-  { order, limit }: Range,
-): Compilable {
-  const [first, ...rest] = parts.map((part) => queries.selectFrom(part.as('part')).selectAll())
-  if (first === undefined) throw new Error('a list has to have at least one part')
-  const union = rest.reduce((query, part) => query.unionAll(part), first)
-  return queries
-    .selectFrom(union.as('merged'))
-    .selectAll()
-    .orderBy(sql.ref(place), order)
-    .limit(limit)
-}
-
 function resourcesQuery(query: ResourceQuery): Compilable {
   const [reference, ...others] = Object.entries(query.references)
-  const parts =
-    reference === undefined
-      ? resourceRanges(query).map((statuses) => resourcesWithStatus(query, statuses))
-      : [1, 0].map((live) => resourcesReferring(query, reference, others, live))
+  if (reference === undefined) return merged(resourcesByStatus(query), 'position', query)
+  const parts = [1, 0].map((live) => resourcesReferring(query, reference, others, live))
   return merged(parts, 'position', query)
 }
 
-// SQLite takes 500 parts of a compound select; merging this many is still quick.
-const MOST_PARTS = 100
-
-/** The statuses of each range of the index to read; null for a scan of all. */
-function resourceRanges({ statuses }: ResourceQuery): (readonly string[] | null)[] {
-  if (statuses === null) return [null]
-  return statuses.length > MOST_PARTS ? [statuses] : statuses.map((status) => [status])
+function resourcesByStatus(query: ResourceQuery): Part[] {
+  const { statuses, tenant } = query
+  // A definition that names statuses itself has not said which there are.
+  const isScan = statuses === null || statuses.length > MOST_PARTS || tenant === null
+  return isScan
+    ? [resourcesOfType(query)]
+    : [...statuses.map((status) => resourcesNoted(query, status)), resourcesSince(query)]
 }
 
 const columnsOf = (table: 'pawl_resources') =>
   resourceColumns.map((column) => `${table}.${column}` as const)
 
-function resourcesWithStatus(query: ResourceQuery, statuses: readonly string[] | null): Part {
+function resourcesOfType(query: ResourceQuery) {
   let part = queries
     .selectFrom('pawl_resources')
     .select(columnsOf('pawl_resources'))
     .where('type', '=', query.type)
     .orderBy('pawl_resources.position', query.order)
     .limit(query.limit)
-  // A definition that names statuses itself has not said which there are.
-  part =
-    statuses === null ? part.where('status', '<>', 'deleted') : part.where('status', 'in', statuses)
-  if (query.tenant !== null) part = part.where('tenant', '=', query.tenant)
-  if (query.after !== null) part = part.where('pawl_resources.position', ahead(query), query.after)
-  if (query.createdAfter !== null) part = part.where('created_at', '>', query.createdAfter)
-  if (query.createdBefore !== null) part = part.where('created_at', '<', query.createdBefore)
+  for (const bound of bounds(query, 'pawl_resources')) part = part.where(bound)
   return part
+}
+
+/** Those that had a status when the log was listed last, and have it still. */
+function resourcesNoted(query: ResourceQuery, status: string) {
+  let part = queries
+    .selectFrom('pawl_statuses')
+    .innerJoin('pawl_resources', 'pawl_resources.position', 'pawl_statuses.position')
+    .select(columnsOf('pawl_resources'))
+    .where('pawl_statuses.tenant', '=', query.tenant ?? '')
+    .where('pawl_statuses.type', '=', query.type)
+    .where('pawl_statuses.status', '=', status)
+    .whereRef('pawl_resources.status', '=', 'pawl_statuses.status')
+    .orderBy('pawl_statuses.position', query.order)
+    .limit(query.limit)
+  for (const bound of bounds(query, 'pawl_statuses')) part = part.where(bound)
+  return part
+}
+
+/** Those that have got their status since. */
+function resourcesSince(query: ResourceQuery) {
+  return resourcesOfType(query)
+    .where('id', 'in', UNLISTED)
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('pawl_statuses')
+            .select('pawl_statuses.position')
+            .whereRef('pawl_statuses.position', '=', 'pawl_resources.position')
+            .whereRef('pawl_statuses.status', '=', 'pawl_resources.status'),
+        ),
+      ),
+    )
 }
 
 function resourcesReferring(
@@ -105,7 +104,7 @@ function resourcesReferring(
   [field, target]: readonly [string, string],
   others: readonly (readonly [string, string])[],
   live: number,
-): Part {
+) {
   let part = queries
     .selectFrom('pawl_references')
     .innerJoin('pawl_resources', 'pawl_resources.id', 'pawl_references.resource_id')
@@ -116,14 +115,7 @@ function resourcesReferring(
     .where('pawl_references.live', '=', live)
     .orderBy('pawl_references.position', query.order)
     .limit(query.limit)
-  if (query.tenant !== null) part = part.where('tenant', '=', query.tenant)
-  part =
-    query.statuses === null
-      ? part.where('status', '<>', 'deleted')
-      : part.where('status', 'in', query.statuses)
-  if (query.after !== null) part = part.where('pawl_references.position', ahead(query), query.after)
-  if (query.createdAfter !== null) part = part.where('created_at', '>', query.createdAfter)
-  if (query.createdBefore !== null) part = part.where('created_at', '<', query.createdBefore)
+  for (const bound of bounds(query, 'pawl_references')) part = part.where(bound)
   for (const [otherField, otherTarget] of others) {
     part = part.where(({ exists, selectFrom }) =>
       exists(
@@ -138,72 +130,23 @@ function resourcesReferring(
   return part
 }
 
-function ahead({ order }: Range): '>' | '<' {
-  return order === 'asc' ? '>' : '<'
-}
-
-function entriesQuery(query: EntryQuery): Compilable {
-  const { tenant, types, resourceId, internal } = query
-  if (resourceId !== null || tenant === null) return entriesPart(query, {})
-  const ranges: EntryIndex[] =
-    types === null
-      ? (internal ? [0, 1] : [0]).map((sort) => ({ tenant, internal: sort }))
-      : types.length > MOST_PARTS
-        ? [{ tenant }]
-        : types.map((type) => ({ tenant, type }))
-  return merged(
-    ranges.map((range) => entriesPart(query, range)),
-    'seq',
-    query,
-  )
-}
-
-/** The leading columns of the index that a part reads. */
-interface EntryIndex {
-  readonly tenant?: string
-  readonly type?: string
-  readonly internal?: number
-}
-
-function entriesPart(query: EntryQuery, index: EntryIndex) {
-  let part = queries
-    .selectFrom('pawl_events')
-    .select(readColumns)
-    .orderBy('seq', query.order)
-    .limit(query.limit)
-  if (query.resourceId !== null) part = part.where('resource_id', '=', query.resourceId)
-  if (index.tenant !== undefined) part = part.where('tenant', '=', index.tenant)
-  if (index.type !== undefined) part = part.where('type', '=', index.type)
-  if (index.internal !== undefined) part = part.where('internal', '=', index.internal)
-  if (query.after !== null) part = part.where('seq', ahead(query), query.after)
-  if (query.upTo !== null) part = part.where('seq', '<=', query.upTo)
-  // A plus keeps SQLite from choosing an index that would have to be sorted.
-  if (query.tenant !== null && index.tenant === undefined)
-    part = part.where(plus('tenant'), '=', query.tenant)
-  if (query.types !== null && index.type === undefined)
-    part = part.where(plus('type'), 'in', query.types)
-  if (!query.internal && index.internal === undefined) part = part.where(plus('internal'), '=', 0)
-  return withinTime(part, query)
-}
-
-function plus(column: 'tenant' | 'type' | 'internal' | 'created_at') {
-  return sql<string | number>`+${sql.ref(column)}`
-}
-
-function withinTime<Row>(
-  part: SelectQueryBuilder<Tables, 'pawl_events', Row>,
-  { since, until }: EntryQuery,
-) {
-  let bounded = part
-  if (since !== null) {
-    const first = sql<number>`(select coalesce(min(seq), ${Number.MAX_SAFE_INTEGER}) from pawl_events where created_at >= ${since})`
-    bounded = bounded.where('seq', '>=', first).where(plus('created_at'), '>=', since)
-  }
-  if (until !== null) {
-    const last = sql<number>`(select coalesce(max(seq), 0) from pawl_events where created_at < ${until})`
-    bounded = bounded.where('seq', '<=', last).where(plus('created_at'), '<', until)
-  }
-  return bounded
+/** What a list of resources asks for besides its type; `positions` is the table whose order it follows. */
+function bounds(
+  { order, tenant, statuses, after, createdAfter, createdBefore }: ResourceQuery,
+  positions: 'pawl_resources' | 'pawl_statuses' | 'pawl_references',
+): RawBuilder<SqlBool>[] {
+  const column = (name: string) => sql.ref(`pawl_resources.${name}`)
+  const all = [
+    statuses === null
+      ? sql<SqlBool>`${column('status')} <> 'deleted'`
+      : sql<SqlBool>`${column('status')} in (${sql.join(statuses)})`,
+    tenant !== null && sql<SqlBool>`${column('tenant')} = ${tenant}`,
+    after !== null &&
+      sql<SqlBool>`${sql.ref(`${positions}.position`)} ${sql.raw(order === 'asc' ? '>' : '<')} ${after}`,
+    createdAfter !== null && sql<SqlBool>`${column('created_at')} > ${createdAfter}`,
+    createdBefore !== null && sql<SqlBool>`${column('created_at')} < ${createdBefore}`,
+  ]
+  return all.filter((bound) => bound !== false)
 }
 
 function timersQuery(query: TimerQuery): Compilable {

@@ -1,10 +1,12 @@
 /** How does SQLite find single rows, and the timers that are due? @module */
 
 import type { Database } from 'better-sqlite3'
+import { firstIdAt } from '../../ids.ts'
 import type { LogRow, Reads } from '../store.ts'
-import { resourceById } from './answers.ts'
-import { entryColumns, timerColumns, toEntryRow, toResourceRow, toTimerRow } from './columns.ts'
+import { resourceReader } from './answers.ts'
+import { entryColumns, timerColumns, toEntryRow, toTimerRow } from './columns.ts'
 import type { Immediate } from './deferred.ts'
+import { LISTED, logRow } from './listing.ts'
 import { prepare, queries } from './statement.ts'
 
 type Lookups = Pick<
@@ -21,20 +23,16 @@ type Lookups = Pick<
 
 /** Prepares the lookups. */
 export function createLookups(database: Database): Immediate<Lookups> {
-  const [resource, entry] = [resourceById(database), entryById(database)]
+  const [resource, entry] = [resourceReader(database), entryById(database)]
   const [entryAt, place, log] = [entryByPlace(database), placeByTime(database), logRow(database)]
   const [due, next] = [timersUntil(database), nextTimer(database)]
-  const [nextType, nextTenant] = [typeAfter(database), tenantAfter(database)]
-  const types = (tenant: string) => following((after) => nextType.get({ tenant, after })?.type)
-  const tenants = (tenant: string | null) =>
-    tenant === null ? following((after) => nextTenant.get({ after })?.tenant) : [tenant]
   return {
-    findResource: (id) => optional(resource.get({ id }), toResourceRow),
+    findResource: resource,
     findEntry: (id) => optional(entry.get({ id }), toEntryRow),
     entriesAt: (places) => places.flatMap((seq) => entryAt.all({ seq }).map(toEntryRow)),
-    placeAt: (time) => place.get({ time })?.seq ?? undefined,
-    log: () => log.get({}) ?? NO_LOG,
-    entryTypes: (tenant) => [...new Set(tenants(tenant).flatMap(types))],
+    placeAt: (time) => place.get({ time, id: firstIdAt('evt', time) })?.seq ?? undefined,
+    log: () => log() ?? NO_LOG,
+    entryTypes: typeReader(database),
     dueTimers: (time, limit) => due.all({ time, limit }).map(toTimerRow),
     nextTimerAt: () => next.get({})?.next_at,
   }
@@ -42,6 +40,30 @@ export function createLookups(database: Database): Immediate<Lookups> {
 
 // Somebody has deleted the row: nothing that claims to be in the log can be.
 const NO_LOG: LogRow = { head: 0, pruned: 0, identity: '' }
+
+/** Prepares naming the types of the entries of a tenant, or of all. */
+function typeReader(database: Database): (tenant: string | null) => readonly string[] {
+  const [nextType, nextTenant] = [typeAfter(database), tenantAfter(database)]
+  const latest = latestTypes(database)
+  const types = (tenant: string) => following((after) => nextType.get({ tenant, after })?.type)
+  return (tenant) => {
+    const tenants =
+      tenant === null ? following((after) => nextTenant.get({ after })?.tenant) : [tenant]
+    const unlisted = latest.all({}).filter((row) => tenant === null || row.tenant === tenant)
+    return [...new Set([...tenants.flatMap(types), ...unlisted.map(({ type }) => type)])]
+  }
+}
+
+/** The types of the entries that the indexes do not have yet. */
+function latestTypes(database: Database) {
+  return prepare(database, () =>
+    queries
+      .selectFrom('pawl_events')
+      .select(['tenant', 'type'])
+      .distinct()
+      .where('seq', '>', LISTED),
+  )
+}
 
 /** Goes from one to the next of an index, passing over all that are alike: their number does not matter. */
 function following(next: (after: string) => string | null | undefined): string[] {
@@ -53,7 +75,7 @@ function following(next: (after: string) => string | null | undefined): string[]
 function typeAfter(database: Database) {
   return prepare(database, (slot) =>
     queries
-      .selectFrom('pawl_events')
+      .selectFrom('pawl_listing')
       .select(({ fn }) => fn.min<string | null>('type').as('type'))
       .where('tenant', '=', slot('tenant'))
       .where('type', '>', slot('after')),
@@ -63,7 +85,7 @@ function typeAfter(database: Database) {
 function tenantAfter(database: Database) {
   return prepare(database, (slot) =>
     queries
-      .selectFrom('pawl_events')
+      .selectFrom('pawl_listing')
       .select(({ fn }) => fn.min<string | null>('tenant').as('tenant'))
       .where('tenant', '>', slot('after')),
   )
@@ -75,7 +97,20 @@ function optional<T, U>(value: T | undefined, convert: (value: T) => U): U | und
 
 function entryById(database: Database) {
   return prepare(database, (slot) =>
-    queries.selectFrom('pawl_events').select(entryColumns).where('id', '=', slot('id')),
+    queries
+      .selectFrom('pawl_events')
+      .select(entryColumns)
+      .where('seq', '=', (from) =>
+        from.selectFrom('pawl_listing').select('seq').where('id', '=', slot('id')),
+      )
+      .where('id', '=', slot('id'))
+      .unionAll(
+        queries
+          .selectFrom('pawl_events')
+          .select(entryColumns)
+          .where('seq', '>', LISTED)
+          .where('id', '=', slot('id')),
+      ),
   )
 }
 
@@ -85,20 +120,20 @@ function entryByPlace(database: Database) {
   )
 }
 
+/** Of the entries from a time on the one that comes first in the log; an id begins with its time. */
 function placeByTime(database: Database) {
-  return prepare(database, (slot) =>
-    queries
+  return prepare(database, (slot) => {
+    const listed = queries
+      .selectFrom('pawl_listing')
+      .select(({ fn }) => fn.min<number | null>('seq').as('seq'))
+      .where('id', '>=', slot('id'))
+    const unlisted = queries
       .selectFrom('pawl_events')
       .select(({ fn }) => fn.min<number | null>('seq').as('seq'))
-      .where('created_at', '>=', slot('time')),
-  )
-}
-
-/** Prepares reading where the log begins and ends. */
-export function logRow(database: Database) {
-  return prepare(database, () =>
-    queries.selectFrom('pawl_log').select(['head', 'pruned', 'identity']).where('id', '=', 1),
-  )
+      .where('seq', '>', LISTED)
+      .where('created_at', '>=', slot('time'))
+    return queries.selectNoFrom(({ fn }) => fn.coalesce(listed, unlisted).as('seq'))
+  })
 }
 
 function timersUntil(database: Database) {

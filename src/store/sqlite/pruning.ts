@@ -6,19 +6,23 @@ import { baseReader } from './audit-resource.ts'
 import { entryColumns, toEntryRow } from './columns.ts'
 import { audited, EVENTS } from './damage.ts'
 import type { Immediate } from './deferred.ts'
-import { logRow } from './lookups.ts'
+import { createListing, logRow } from './listing.ts'
 import { prepare, queries } from './statement.ts'
 
 /** Prepares shortening the log. */
 export function createPruning(database: Database): Immediate<Pruning> {
   const view = viewReader(database)
+  const listing = createListing(database)
   const write = baseWriter(database)
-  const [remove, move] = [removing(database), moving(database)]
+  const [unlist, remove, move] = [unlisting(database), removing(database), moving(database)]
   return {
     pruneLog: (outcomesSince, limit, plan) => {
       const { through, bases } = plan(view(outcomesSince, limit))
       if (through === null) return
       for (const base of bases) write(base)
+      // Which resources have entries that are not listed yet, only these entries tell.
+      listing.now()
+      unlist.run({ through })
       remove.run({ through })
       if (move.run({ through }) !== 1) throw new Error('the row of the end of the log is missing')
     },
@@ -35,7 +39,7 @@ function viewReader(database: Database): (outcomesSince: number, limit: number) 
       ...parked.all({}).map(({ name, seq }) => ({ name, place: seq - 1 })),
     ]
     return {
-      pruned: log.get({})?.pruned ?? 0,
+      pruned: log()?.pruned ?? 0,
       entries: entries
         .all({ limit })
         .map((columns) => audited(database, EVENTS, columns, toEntryRow)),
@@ -90,6 +94,12 @@ function baseWriter(database: Database): (base: BaseRow) => void {
     }),
   )
   return (base) => void statement.run({ ...base })
+}
+
+function unlisting(database: Database) {
+  return prepare(database, (slot) =>
+    queries.deleteFrom('pawl_listing').where('seq', '<=', slot('through')),
+  )
 }
 
 function removing(database: Database) {

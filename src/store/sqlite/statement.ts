@@ -21,8 +21,10 @@ export const queries = new Kysely<Tables>({
   },
 })
 
-/** Values by the names of a statement's parameters. */
-export type Values<Name extends string> = Readonly<Record<Name, unknown>>
+/** Values by the names of a statement's parameters; any object where the types do not tell the names. */
+export type Values<Name extends string> = string extends Name
+  ? object
+  : Readonly<Record<Name, unknown>>
 
 /** A prepared statement with named parameters. */
 export interface Prepared<Name extends string, Row> {
@@ -44,23 +46,37 @@ export type Slot<Name extends string> = (name: Name) => never
 
 /**
  * Compiles a query once and prepares it. `build` gets a function that makes parameters; Kysely takes
- * them for values and lists them in the order in which the statement binds them.
+ * them for values and lists them in the order in which the statement binds them. Each row is an array of its
+ * columns if need be.
  */
 export function prepare<Name extends string, Row>(
   database: Database,
   build: (slot: Slot<Name>) => Compilable<Row>,
+  asArrays = false,
 ): Prepared<Name, Row> {
   const { sql, parameters } = build((name) => new Parameter(name) as never).compile()
   const statement: Statement<unknown[], Row> = database.prepare(sql)
+  if (asArrays) statement.raw()
   // What is not a parameter is a constant of the query, such as a limit of one.
   const sources = parameters.map((parameter) =>
-    parameter instanceof Parameter ? { name: parameter.name as Name } : { constant: parameter },
+    parameter instanceof Parameter
+      ? { name: parameter.name, constant: undefined }
+      : { name: undefined, constant: parameter },
   )
-  const bind = (values: Values<Name>): unknown[] =>
-    sources.map((source) => ('name' in source ? values[source.name] : source.constant))
+  const bind = (values: Values<Name>): unknown[] => {
+    const named = values as Readonly<Record<string, unknown>>
+    const bound = new Array<unknown>(sources.length)
+    for (let place = 0; place < sources.length; place++) {
+      const source = sources[place]
+      const value = source?.name === undefined ? source?.constant : named[source.name]
+      // SQLite has no truth values.
+      bound[place] = typeof value === 'boolean' ? Number(value) : value
+    }
+    return bound
+  }
   return {
-    all: (values) => statement.all(...bind(values)),
-    get: (values) => statement.get(...bind(values)),
-    run: (values) => statement.run(...bind(values)).changes,
+    all: (values) => statement.all(bind(values)),
+    get: (values) => statement.get(bind(values)),
+    run: (values) => statement.run(bind(values)).changes,
   }
 }

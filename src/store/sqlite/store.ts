@@ -13,7 +13,7 @@ import { untilFree } from './busy.ts'
 import { type Connection, createConnection } from './connection.ts'
 import { createConsumers } from './consumers.ts'
 import { deferred, type Immediate, type When } from './deferred.ts'
-import { storageError } from './failures.ts'
+import { brokeConstraint, storageError } from './failures.ts'
 import { createLister } from './lists.ts'
 import { createLookups } from './lookups.ts'
 import { type Durability, migrate, openDatabase, requireSynchronous } from './open.ts'
@@ -35,9 +35,10 @@ export interface SqliteOptions {
 /** Opens an SQLite store, migrating it if need be. */
 export async function openSqliteStore(options: SqliteOptions): Promise<Store> {
   const { database, durability, busyTimeout } = options
-  const opened = await untilFree('open', busyTimeout, () => openDatabase(database, durability))
+  const end = performance.now() + busyTimeout
+  const opened = await untilFree('open', end, () => openDatabase(database, durability))
   try {
-    await untilFree('migrate', busyTimeout, () => migrate(opened))
+    await untilFree('migrate', end, () => migrate(opened))
     requireSynchronous(opened, durability)
     return createStore(opened, options)
   } catch (error) {
@@ -104,6 +105,7 @@ function createOuter(
   return {
     transaction: () => remembered(open, begin()),
     requireAccess: connection.requireAccess,
+    brokeConstraint,
     headNow: async () => {
       connection.requireAccess()
       return connection.headAtBegin() ?? head()

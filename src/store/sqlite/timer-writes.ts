@@ -1,8 +1,8 @@
 /** How does SQLite set timers and do away with them? @module */
 
 import type { Database } from 'better-sqlite3'
-import type { TimerChange } from '../../core/rows.ts'
-import { prepare, queries } from './statement.ts'
+import type { Timer, TimerChange } from '../../core/rows.ts'
+import { prepare, queries, type Slot } from './statement.ts'
 
 /** Prepares the statements that change timers. */
 export function timerWriter(database: Database): (change: TimerChange) => void {
@@ -13,16 +13,8 @@ export function timerWriter(database: Database): (change: TimerChange) => void {
       .where('resource_id', '=', slot('resourceId'))
       .where('name', '=', slot('name')),
   )
-  const insert = prepare(database, (slot) =>
-    queries.insertInto('pawl_timers').values({
-      resource_id: slot('resourceId'),
-      tenant: slot('tenant'),
-      name: slot('name'),
-      event: slot('event'),
-      due_at: slot('dueAt'),
-      next_at: slot('dueAt'),
-    }),
-  )
+  const insert = prepare(database, inserting)
+  const insertIfNew = prepare(database, (slot: Slot<keyof Timer>) => inserting(slot).orIgnore())
   const cancel = prepare(database, (slot) =>
     queries
       .deleteFrom('pawl_timers')
@@ -38,10 +30,10 @@ export function timerWriter(database: Database): (change: TimerChange) => void {
   return (change) => {
     switch (change.change) {
       case 'set': {
-        const { resourceId, name } = change.timer
+        if (insertIfNew.run(change.timer) === 1) return
         // As in XState, an id that is used again names the new timer; the old one goes on without.
-        if (name !== null) orphan.run({ resourceId, name })
-        insert.run({ ...change.timer })
+        orphan.run(change.timer)
+        insert.run(change.timer)
         return
       }
       case 'cancel':
@@ -55,4 +47,15 @@ export function timerWriter(database: Database): (change: TimerChange) => void {
         return
     }
   }
+}
+
+function inserting(slot: Slot<keyof Timer>) {
+  return queries.insertInto('pawl_timers').values({
+    resource_id: slot('resourceId'),
+    tenant: slot('tenant'),
+    name: slot('name'),
+    event: slot('event'),
+    due_at: slot('dueAt'),
+    next_at: slot('dueAt'),
+  })
 }

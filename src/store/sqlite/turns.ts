@@ -2,10 +2,10 @@
 
 // SQLite answers at once, so a caller who awaits one read after the other never leaves the
 // microtasks: timers and sockets of the whole process would starve. After this long they get a turn.
-const LONGEST_TURN_MS = 5
+const LONGEST_TURN_MS = 10
 
-/** Gives a function to await before each read: it waits only when the current turn has been long. */
-export function createTurns(): () => Promise<void> {
+/** Gives a function that says before each read what to wait for: nothing unless the current turn has been long. */
+export function createTurns(): () => Promise<void> | undefined {
   let since: number | null = null
   return () => {
     const now = performance.now()
@@ -16,7 +16,7 @@ export function createTurns(): () => Promise<void> {
         since = null
       })
     }
-    return Promise.resolve()
+    return undefined
   }
 }
 

@@ -1,9 +1,11 @@
 /** How does SQLite write what a transaction comes to? @module */
 
 import type { Database } from 'better-sqlite3'
-import type { ResourceRow, SecretChange } from '../../core/rows.ts'
+import { sql } from 'kysely'
+import type { ReferenceRow, SecretChange } from '../../core/rows.ts'
 import type { Writes } from '../store.ts'
-import { prepare, queries } from './statement.ts'
+import { createListing } from './listing.ts'
+import { prepare, queries, type Slot } from './statement.ts'
 import { timerWriter } from './timer-writes.ts'
 
 /** Writes everything, in an order that satisfies the foreign keys. */
@@ -15,25 +17,25 @@ export function createWriter(database: Database): Writer {
   const updateResource = updatingResource(database)
   const noteResource = notingResource(database)
   const insertEntry = insertingEntry(database)
-  const moveHead = movingHead(database)
+  const listing = createListing(database)
   const writeTimer = timerWriter(database)
   const writeSecret = secretWriter(database)
   const writeReference = referenceWriter(database)
   const endReferences = endingReferences(database)
   const insertOutcome = insertingOutcome(database)
   const writeResources = ({ created, changed, noted }: Writes): void => {
-    for (const row of created) insertResource.run(bound(row))
+    for (const row of created) insertResource.run(row)
     for (const row of changed) {
-      if (updateResource.run(bound(row)) !== 1)
+      if (updateResource.run(row) !== 1)
         throw new Error(`${row.id} is not at a version before ${row.version}`)
-      if (row.final) endReferences.run({ id: row.id })
+      if (row.final) endReferences.run(row)
     }
-    for (const row of noted) noteResource.run({ ...row })
+    for (const row of noted) noteResource.run(row)
   }
   const writeEntries = ({ entries }: Writes): void => {
-    for (const entry of entries) insertEntry.run({ ...entry, internal: Number(entry.internal) })
-    const last = entries.at(-1)
-    if (last !== undefined) moveHead.run({ head: last.seq })
+    for (const entry of entries) insertEntry.run(entry)
+    const [first, last] = [entries[0], entries.at(-1)]
+    if (first !== undefined && last !== undefined) listing.afterGrowth(first.seq - 1, last.seq)
   }
   return (writes) => {
     writeResources(writes)
@@ -41,14 +43,10 @@ export function createWriter(database: Database): Writer {
     for (const change of writes.timers) writeTimer(change)
     for (const change of writes.secrets) writeSecret(change)
     for (const reference of writes.references) writeReference(reference)
-    for (const { changed, events, ...row } of writes.outcomes) {
-      insertOutcome.run({ ...row, changed: Number(changed), events: JSON.stringify(events) })
+    for (const outcome of writes.outcomes) {
+      insertOutcome.run({ ...outcome, events: JSON.stringify(outcome.events) })
     }
   }
-}
-
-function bound(row: ResourceRow) {
-  return { ...row, final: Number(row.final) }
 }
 
 function insertingResource(database: Database) {
@@ -68,6 +66,8 @@ function insertingResource(database: Database) {
       updated_at: slot('updatedAt'),
       status_since: slot('statusSince'),
       head: slot('head'),
+      latest: slot('latest'),
+      entries: slot('entries'),
     }),
   )
 }
@@ -87,6 +87,8 @@ function updatingResource(database: Database) {
         updated_at: slot('updatedAt'),
         status_since: slot('statusSince'),
         head: slot('head'),
+        latest: slot('latest'),
+        entries: slot('entries'),
       })
       .where('id', '=', slot('id'))
       .where('version', '<', slot('version')),
@@ -97,7 +99,7 @@ function notingResource(database: Database) {
   return prepare(database, (slot) =>
     queries
       .updateTable('pawl_resources')
-      .set({ head: slot('head') })
+      .set({ head: slot('head'), latest: slot('latest'), entries: slot('entries') })
       .where('id', '=', slot('id')),
   )
 }
@@ -123,12 +125,10 @@ function insertingEntry(database: Database) {
       causation_id: slot('causationId'),
       created_at: slot('createdAt'),
       hash: slot('hash'),
+      ordinal: slot('ordinal'),
+      previous: slot('previous'),
     }),
   )
-}
-
-function movingHead(database: Database) {
-  return prepare(database, (slot) => queries.updateTable('pawl_log').set({ head: slot('head') }))
 }
 
 function secretWriter(database: Database): (change: SecretChange) => void {
@@ -157,23 +157,18 @@ function secretWriter(database: Database): (change: SecretChange) => void {
 }
 
 function referenceWriter(database: Database): (reference: Writes['references'][number]) => void {
-  const set = prepare(database, (slot) =>
-    queries
-      .insertInto('pawl_references')
-      .columns(['resource_id', 'field', 'type', 'target_id', 'live', 'position'])
-      .expression((from) =>
-        from
-          .selectFrom('pawl_resources')
-          .select(({ val, eb }) => [
-            'id',
-            val(slot('field')).as('field'),
-            'type',
-            val(slot('targetId')).as('target_id'),
-            eb(val(1), '-', eb.ref('final')).as('live'),
-            'position',
-          ])
-          .where('id', '=', slot('resourceId')),
-      ),
+  const of = (slot: Slot<'resourceId'>, column: 'position' | 'final') =>
+    queries.selectFrom('pawl_resources').select(column).where('id', '=', slot('resourceId'))
+  // One row by its values: for rows that a query gives, SQLite prepares to undo them one by one.
+  const set = prepare(database, (slot: Slot<keyof ReferenceRow>) =>
+    queries.replaceInto('pawl_references').values({
+      resource_id: slot('resourceId'),
+      field: slot('field'),
+      type: slot('type'),
+      target_id: slot('targetId'),
+      live: sql<number>`1 - (${of(slot, 'final')})`,
+      position: of(slot, 'position'),
+    }),
   )
   const unset = prepare(database, (slot) =>
     queries
@@ -182,8 +177,9 @@ function referenceWriter(database: Database): (reference: Writes['references'][n
       .where('field', '=', slot('field')),
   )
   return (reference) => {
-    unset.run(reference)
-    if (reference.targetId !== null) set.run(reference)
+    const { targetId } = reference
+    if (targetId === null) unset.run(reference)
+    else set.run({ ...reference, targetId })
   }
 }
 

@@ -1,0 +1,182 @@
+/** How does SQLite list entries of the log, at the same cost however many there are? @module */
+
+import type { Database } from 'better-sqlite3'
+import { type Compilable, type RawBuilder, type SqlBool, sql } from 'kysely'
+import { firstIdAt } from '../../ids.ts'
+import type { EntryQuery, ReadEntry } from '../queries.ts'
+import { type Chain, createChain } from './chain.ts'
+import { readColumns, toReadEntry } from './columns.ts'
+import { LISTED, listedPlace } from './listing.ts'
+import { MOST_PARTS, merged } from './merged.ts'
+import { prepare, queries } from './statement.ts'
+
+/** Runs a query whose shape depends on its filters; each row is an array of its columns. */
+export type Run = (query: Compilable) => unknown[]
+
+/** Prepares listing entries. As arrays, since whoever follows the log reads a million of them. */
+export function createEntryLister(database: Database, run: Run) {
+  const chain = createChain<unknown>(database, readColumns, true)
+  const [place, unlisted] = [listedPlace(database), stretchReader(database)]
+  return (query: EntryQuery): ReadEntry[] => {
+    const stretch = stretchOf(query)
+    if (query.resourceId !== null) return alongChain(chain, query.resourceId, query, stretch)
+    if (query.tenant === null) return run(entriesPart(query, stretch)).map(toReadEntry)
+    const listed = place()
+    const [after, through] = stretch
+    const indexed = (limit: number) =>
+      run(listedQuery({ ...query, limit }, [after, Math.min(through, listed)])).map(toReadEntry)
+    const rest = (limit: number) =>
+      unlisted(query.order, [Math.max(after, listed), through])
+        .filter((entry) => isAskedFor(entry, query))
+        .slice(0, limit)
+    return oneAfterTheOther(query, indexed, rest)
+  }
+}
+
+/** Places of the log: behind the first, up to the second. */
+type Stretch = readonly [after: number, through: number]
+
+function stretchOf({ order, after, upTo }: EntryQuery): Stretch {
+  const end = upTo ?? Number.MAX_SAFE_INTEGER
+  if (order === 'asc') return [after ?? 0, end]
+  return [0, Math.min(end, (after ?? Number.MAX_SAFE_INTEGER) - 1)]
+}
+
+function alongChain(
+  { after, before }: Chain<unknown>,
+  id: string,
+  query: EntryQuery,
+  [first, last]: Stretch,
+): ReadEntry[] {
+  const { order, limit } = query
+  const found: ReadEntry[] = []
+  let place = order === 'asc' ? first : last + 1
+  for (;;) {
+    const rows = order === 'asc' ? after(id, place, limit) : before(id, place, limit)
+    const entries = rows.map(toReadEntry)
+    found.push(...entries.filter((entry) => entry.seq <= last && isAskedFor(entry, query)))
+    place = entries.at(-1)?.seq ?? last
+    const isEnd = entries.length < limit || (order === 'asc' && place >= last)
+    if (isEnd || found.length >= limit) return found.slice(0, limit)
+  }
+}
+
+function isAskedFor(entry: ReadEntry, query: EntryQuery): boolean {
+  const { tenant, types, internal, since, until } = query
+  return (
+    (tenant === null || entry.tenant === tenant) &&
+    (types === null || types.includes(entry.type)) &&
+    (internal || !entry.internal) &&
+    (since === null || entry.createdAt >= since) &&
+    (until === null || entry.createdAt < until)
+  )
+}
+
+type Reader = (limit: number) => ReadEntry[]
+
+/** What is listed and what is not yet: two parts of the log, of which the second may not be needed. */
+function oneAfterTheOther({ order, limit }: EntryQuery, listed: Reader, rest: Reader): ReadEntry[] {
+  const [first, second] = order === 'asc' ? [listed, rest] : [rest, listed]
+  const found = first(limit)
+  return found.length === limit ? found : [...found, ...second(limit - found.length)]
+}
+
+/** Prepares reading a short stretch of the log, whatever is in it. */
+function stretchReader(database: Database) {
+  const reading = (order: 'asc' | 'desc') =>
+    prepare(
+      database,
+      (slot) =>
+        queries
+          .selectFrom('pawl_events')
+          .select(readColumns)
+          .where('seq', '>', slot('after'))
+          .where('seq', '<=', slot('through'))
+          .orderBy('seq', order),
+      true,
+    )
+  const statements = { asc: reading('asc'), desc: reading('desc') }
+  return (order: 'asc' | 'desc', [after, through]: Stretch): ReadEntry[] =>
+    after >= through ? [] : statements[order].all({ after, through }).map(toReadEntry)
+}
+
+function listedQuery(query: EntryQuery, stretch: Stretch): Compilable {
+  const { tenant, types, internal } = query
+  if (types !== null && types.length > MOST_PARTS) return entriesPart(query, stretch)
+  const ranges: Range[] =
+    types === null
+      ? (internal ? [0, 1] : [0]).map((sort) => ({ tenant, internal: sort }))
+      : types.map((type) => ({ tenant, type }))
+  return merged(
+    ranges.map((range) => listedPart(query, stretch, range)),
+    'seq',
+    query,
+  )
+}
+
+/** The leading columns of the index to read. */
+interface Range {
+  readonly tenant: string | null
+  readonly type?: string
+  readonly internal?: number
+}
+
+/** A range of the listing, with the entries that it leads to. */
+function listedPart(query: EntryQuery, [after, through]: Stretch, range: Range) {
+  let part = queries
+    .selectFrom('pawl_listing')
+    .innerJoin('pawl_events', 'pawl_events.seq', 'pawl_listing.seq')
+    .select(readColumns.map((column) => `pawl_events.${column}` as const))
+    .where('pawl_listing.tenant', '=', range.tenant ?? '')
+    .where('pawl_listing.seq', '>', after)
+    .where('pawl_listing.seq', '<=', through)
+    .orderBy('pawl_listing.seq', query.order)
+    .limit(query.limit)
+  if (range.type !== undefined) part = part.where('pawl_listing.type', '=', range.type)
+  if (range.internal !== undefined) part = part.where('pawl_listing.internal', '=', range.internal)
+  if (range.internal === undefined && !query.internal)
+    part = part.where('pawl_listing.internal', '=', 0)
+  for (const bound of timeBounds(query, 'pawl_listing.seq', 'pawl_events.created_at'))
+    part = part.where(bound)
+  return part
+}
+
+/** A stretch of the log, place by place. */
+function entriesPart(query: EntryQuery, [after, through]: Stretch) {
+  let part = queries
+    .selectFrom('pawl_events')
+    .select(readColumns)
+    .where('seq', '>', after)
+    .where('seq', '<=', through)
+    .orderBy('seq', query.order)
+    .limit(query.limit)
+  if (query.tenant !== null) part = part.where('tenant', '=', query.tenant)
+  if (query.types !== null) part = part.where('type', 'in', query.types)
+  if (!query.internal) part = part.where('internal', '=', 0)
+  for (const bound of timeBounds(query, 'seq', 'created_at')) part = part.where(bound)
+  return part
+}
+
+/** What narrows a list to a time. An id begins with its time, so the index of ids is one of times as well. */
+function timeBounds(
+  { since, until }: EntryQuery,
+  seq: 'seq' | 'pawl_listing.seq',
+  created: 'created_at' | 'pawl_events.created_at',
+): RawBuilder<SqlBool>[] {
+  const bounds: RawBuilder<SqlBool>[] = []
+  if (since !== null) {
+    const first = sql`coalesce(
+      (select min(seq) from pawl_listing where id >= ${firstIdAt('evt', since)}), ${LISTED} + 1
+    )`
+    bounds.push(sql`${sql.ref(seq)} >= ${first}`, sql`${sql.ref(created)} >= ${since}`)
+  }
+  if (until !== null) {
+    const last = sql`coalesce(
+      (select max(seq) from pawl_events where seq > ${LISTED} and created_at < ${until}),
+      (select max(seq) from pawl_listing where id < ${firstIdAt('evt', until)}),
+      0
+    )`
+    bounds.push(sql`${sql.ref(seq)} <= ${last}`, sql`${sql.ref(created)} < ${until}`)
+  }
+  return bounds
+}
