@@ -17,6 +17,19 @@ export function numberFrom(name: string, otherwise: number): number {
   return number
 }
 
+/** Sizes of a test: for everybody's run, for the one that decides, and for the one that takes its time. */
+interface Sizes {
+  readonly quick: number
+  readonly ci: number
+  readonly deep: number
+}
+
+/** The size that is asked for: `PAWL_DEEP` for the deep one, `CI` for the one that decides. */
+export function sizeFor({ quick, ci, deep }: Sizes): number {
+  if (process.env.PAWL_DEEP) return deep
+  return process.env.CI ? ci : quick
+}
+
 /** Tells the reader of the test's output. */
 export function report(line: string): void {
   process.stdout.write(`${line}\n`)

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import type { ModelCommand } from './model.ts'
+import type { ModelCommand } from './model-rules.ts'
 
 /** A move names things by how recent they are, so that any sequence of moves makes sense. */
 export type GameMove =
@@ -51,9 +51,9 @@ const runCommands: readonly ModelCommand[] = [
 ]
 
 /** The commands that moves may send, the likelier ones several times. */
-const COMMANDS: Readonly<Record<string, readonly ModelCommand[]>> = {
-  agent: [{ type: 'update', name: 'B' } as ModelCommand, { type: 'delete' }],
-  source: [{ type: 'update', name: 'B' } as ModelCommand, { type: 'delete' }],
+export const COMMANDS: Readonly<Record<string, readonly ModelCommand[]>> = {
+  agent: [{ type: 'update', name: 'B' }, { type: 'delete' }],
+  source: [{ type: 'update', name: 'B' }, { type: 'delete' }],
   task: [
     ...plain('promote', 'demote', 'reset', 'delete'),
     { type: 'update', settings: { timeout_seconds: 60 } },
@@ -64,12 +64,21 @@ const COMMANDS: Readonly<Record<string, readonly ModelCommand[]>> = {
     { type: 'update', external_id: 'user-1' },
     { type: 'update', external_id: 'user-2' },
     { type: 'update', auth_credentials: login },
+    { type: 'update', auth_credentials: { ...login, password: 'another one' } },
   ],
   session: [
     ...plain('start', 'end', 'complete', 'complete'),
     { type: 'fail', error: { code: 'crashed', message: 'it died' } as { code: string } },
   ],
   task_run: runCommands,
+  storage: plain('delete'),
+  event_destination: [
+    ...plain('activate', 'activate', 'deactivate', 'reactivate', 'rotate_secret', 'delete'),
+    { type: 'update', name: 'E' },
+    { type: 'update', name: 'D' },
+    { type: 'update', webhook: { url: 'https://e.example' } },
+    { type: 'update', webhook: { url: 'https://d.example' } },
+  ],
 }
 
 function sending(type: string): fc.Arbitrary<GameMove> {
@@ -92,7 +101,9 @@ function stepping(type: string, commands = COMMANDS[type] ?? []): fc.Arbitrary<G
 }
 
 /** What keeps things alive, and what ends them only now and then. */
-const goingOn = runCommands.filter(({ type }) => !['cancel', 'fail', 'complete'].includes(type))
+export const goingOn = runCommands.filter(
+  ({ type }) => !['cancel', 'fail', 'complete'].includes(type),
+)
 
 const creating: fc.Arbitrary<GameMove> = fc.record({
   do: fc.constant('create' as const),

@@ -1,0 +1,54 @@
+import { isPawlError } from '../../src/index.ts'
+import type { Line } from './acknowledgements.ts'
+import { type FastEngine, type OwnTables, perform } from './fast-platform.ts'
+import type { Load } from './platform-load.ts'
+
+/** A caller's work, and where it says what came of it. */
+export interface Work {
+  readonly engine: FastEngine
+  readonly load: Load
+  readonly random: () => number
+  readonly tell: (line: Line) => void
+  /** How many of the calls have a key. */
+  readonly keyed: number
+}
+
+// How many calls are transactions with rows of their own.
+const NOTED = 0.06
+
+/** Makes one call with a name that is used once, and tells of it before and after. */
+export async function callOnce(work: Work, name: string): Promise<void> {
+  try {
+    if (work.random() < NOTED) await note(work, name)
+    else await ask(work, name)
+  } catch (error) {
+    // What is not legal now is refused: others call as well, and timers fire.
+    if (isPawlError(error, 'illegal_transition') || isPawlError(error, 'closed')) return
+    work.tell({ is: 'failed', message: String(error) })
+  }
+}
+
+async function ask({ engine, load, random, tell, keyed }: Work, name: string): Promise<void> {
+  const request = load.next(name)
+  const key = random() < keyed ? name : null
+  if (key !== null) tell({ is: 'tried', key, request })
+  const outcome = await perform(engine, request, key)
+  const { id, version } = outcome.resource
+  const events = outcome.events.map((event) => [event.id, event.seq, event.type] as const)
+  tell({ is: 'acknowledged', key, id, version, events })
+  load.learn(request, outcome)
+}
+
+/** Two rows of its own and an agent, all or nothing. */
+export async function note(
+  { engine, tell }: Pick<Work, 'engine' | 'tell'>,
+  name: string,
+): Promise<void> {
+  await engine.transaction(async (tx) => {
+    const db = tx.db.withTables<OwnTables>()
+    await db.insertInto('notes').values({ id: name, n: 1 }).execute()
+    await tx.agents.create({ name, description: 'noted' })
+    await db.insertInto('notes').values({ id: name, n: 2 }).execute()
+  })
+  tell({ is: 'noted', key: name })
+}

@@ -1,0 +1,4 @@
+/** What the process that goes through a script is told. */
+export interface Scripted {
+  readonly database: string
+}
