@@ -1,6 +1,8 @@
 /** Who changes tasks, and how fast? @module */
 
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
+import Database from 'better-sqlite3'
 import { openCascade } from './cascade.ts'
 import { openFloor } from './floor.ts'
 import type { Found, Rate } from './found.ts'
@@ -33,12 +35,24 @@ export const ENTRIES: readonly Entry[] = [
 /** Those that the others are compared with. */
 export const PEERS = ['floor', 'raw', 'naive']
 
+/** How many bytes a database has, without what only waits in its WAL. */
+function sizeOf(file: string): number {
+  const database = new Database(file)
+  database.pragma('wal_checkpoint(truncate)')
+  database.close()
+  return statSync(file).size
+}
+
 /** Measures one round: every contender in turn. */
 export async function measureEntries(folder: string, entries: readonly Entry[]): Promise<Found> {
   const rates: Rate[] = []
   for (const [index, { name, durability, callers, open }] of entries.entries()) {
-    const contender = await open(join(folder, `${index}.db`), durability)
-    rates.push({ name, durability, ...(await measure(contender, callers)) })
+    const file = join(folder, `${index}.db`)
+    const contender = await open(file, durability)
+    const before = sizeOf(file)
+    const { changes, ...sample } = await measure(contender, callers)
+    const bytes = (sizeOf(file) - before) / changes
+    rates.push({ name, durability, ...sample, bytes })
     await contender.close()
   }
   return { rates, figures: [] }

@@ -10,6 +10,10 @@ export interface Rate {
   /** Milliseconds for one; null where nobody waits for a single one. */
   readonly p50: number | null
   readonly p99: number | null
+  /** How long the event loop was held up, in milliseconds: 99 of 100 times less. */
+  readonly loop: number | null
+  /** Bytes of the database for one change; null where that is not measured. */
+  readonly bytes: number | null
 }
 
 /** What is no rate. */
@@ -48,20 +52,19 @@ function groups<T extends { readonly name: string; readonly durability?: string 
   return [...found.values()]
 }
 
+const MEASURED = ['perSecond', 'p50', 'p99', 'loop', 'bytes'] as const
+
 /** Value by value. */
 function middle(group: readonly [Rate, ...Rate[]]): Rate {
-  const of = (key: 'perSecond' | 'p50' | 'p99') =>
-    quantile(
-      group.map((rate) => rate[key] ?? 0),
-      0.5,
-    )
-  const [{ p50, p99 }] = group
-  return {
-    ...group[0],
-    perSecond: of('perSecond'),
-    p50: p50 === null ? null : of('p50'),
-    p99: p99 === null ? null : of('p99'),
-  }
+  const of = (key: (typeof MEASURED)[number]) =>
+    group[0][key] === null
+      ? null
+      : quantile(
+          group.map((rate) => rate[key] ?? 0),
+          0.5,
+        )
+  const measured = MEASURED.map((key) => [key, of(key)])
+  return { ...group[0], ...Object.fromEntries(measured) }
 }
 
 function worst(group: readonly [Figure, ...Figure[]]): Figure {

@@ -1,5 +1,7 @@
 /** How many calls per second, and how long does one take? @module */
 
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+
 /** The tasks that the commands go to. */
 export const TASKS = 1000
 
@@ -25,23 +27,31 @@ export interface Sample {
   readonly p50: number
   /** Milliseconds. */
   readonly p99: number
+  /** How long the event loop was held up, in milliseconds: 99 of 100 times less. */
+  readonly loop: number
 }
 
 const WARM_UP_MS = 500
 const ROUND_MS = 2000
 
 /** Measures one round of a contender: a warm-up, then concurrent callers that each wait for their change. */
-export async function measure(contender: Contender, callers: number): Promise<Sample> {
+export async function measure(
+  contender: Contender,
+  callers: number,
+): Promise<Sample & { readonly changes: number }> {
   const turn = turns(TASKS)
+  let changes = 0
   const call = () => {
     const { task, command } = turn()
+    changes += 1
     return contender.change(task, command)
   }
   await drive(callers, during(WARM_UP_MS), call)
-  return drive(callers, during(ROUND_MS), call)
+  const sample = await drive(callers, during(ROUND_MS), call)
+  return { ...sample, changes }
 }
 
-type Turn = () => { readonly task: number; readonly command: Command }
+export type Turn = () => { readonly task: number; readonly command: Command }
 
 /** All tasks are promoted in turn, then all are demoted: no two callers ever meet at one task. */
 export function turns(tasks: number): Turn {
@@ -56,7 +66,7 @@ export function turns(tasks: number): Turn {
 type GoesOn = (now: number) => boolean
 
 /** From now on for so many milliseconds. */
-function during(milliseconds: number): GoesOn {
+export function during(milliseconds: number): GoesOn {
   const end = performance.now() + milliseconds
   return (now) => now < end
 }
@@ -74,6 +84,8 @@ export async function drive(
   call: () => Promise<unknown>,
 ): Promise<Sample> {
   const latencies: number[] = []
+  const delay = monitorEventLoopDelay({ resolution: 1 })
+  delay.enable()
   const start = performance.now()
   async function caller(): Promise<void> {
     for (let now = start; goesOn(now); ) {
@@ -85,8 +97,9 @@ export async function drive(
   }
   await Promise.all(Array.from({ length: callers }, caller))
   const seconds = (performance.now() - start) / 1000
+  delay.disable()
   const [p50, p99] = [quantile(latencies, 0.5), quantile(latencies, 0.99)]
-  return { perSecond: latencies.length / seconds, p50, p99 }
+  return { perSecond: latencies.length / seconds, p50, p99, loop: delay.percentile(99) / 1e6 }
 }
 
 /** The value below which a share of the values lies. */

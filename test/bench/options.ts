@@ -14,7 +14,7 @@ export interface Sizes {
 }
 
 /** What is measured besides the entries. */
-const PARTS = ['timers', 'history', 'subscribe', 'open'] as const
+const PARTS = ['timers', 'history', 'subscribe', 'open', 'phases'] as const
 
 const FULL: Sizes = { rounds: 3, few: 10_000, many: 1_000_000, timers: 100_000 }
 const QUICK: Sizes = { rounds: 1, few: 10_000, many: 100_000, timers: 10_000 }

@@ -10,8 +10,9 @@ import { type Found, merge, type Rate } from './found.ts'
 import { measureHistory } from './history.ts'
 import { measureOpen } from './open.ts'
 import { type Asked, parseOptions, type Sizes } from './options.ts'
+import { measurePhases, type Phase } from './phases.ts'
 import { measureSubscribe } from './subscribe.ts'
-import { type Result, table, verdictLines } from './table.ts'
+import { phaseLines, type Result, table, verdictLines } from './table.ts'
 import { measureTimers } from './timers.ts'
 
 async function measureAll(asked: Asked, folder: string): Promise<Found> {
@@ -50,14 +51,16 @@ function compare(rates: readonly Rate[]): readonly Result[] {
   })
 }
 
-function report({ rates, figures }: Found, rounds: number): void {
+function report({ rates, figures }: Found, phases: readonly Phase[], rounds: number): void {
   const results = compare(rates)
   const verdicts = judge(results, figures)
   const machine = { node: process.version, cores: availableParallelism(), rounds }
   console.log(`Node ${machine.node}, ${machine.cores} cores, median of ${rounds} rounds\n`)
   if (results.length > 0) console.log(`${table(results, PEERS)}\n`)
   console.log(verdictLines(verdicts))
-  const all = { ...machine, results, figures, verdicts }
+  if (phases.length > 0)
+    console.log(`\npawl/64, full: where the time goes\n\n${phaseLines(phases)}`)
+  const all = { ...machine, results, figures, verdicts, phases }
   writeFileSync('test/bench/results.json', `${JSON.stringify(all, null, 2)}\n`)
 }
 
@@ -67,4 +70,6 @@ const folder = mkdtempSync(join(import.meta.dirname, 'files-'))
 // They are large: whoever stops the run half-way does not want to keep them.
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
-report(await measureAll(asked, folder), asked.sizes.rounds)
+const found = await measureAll(asked, folder)
+const phases = asked.isAsked('phases') ? await measurePhases(folder) : []
+report(found, phases, asked.sizes.rounds)

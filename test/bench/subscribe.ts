@@ -24,7 +24,12 @@ export async function measureSubscribe({ file, events }: Filled): Promise<Found>
   const growth = (Math.max(...heap) - (heap[0] ?? 0)) / 2 ** 20
   const note = `growth after the first ${warmUp.toLocaleString('en')} events`
   return {
-    rates: [{ name: 'subscribe', durability: 'full', perSecond, p50: null, p99: null }],
+    rates: [
+      {
+        ...{ name: 'subscribe', durability: 'full', perSecond },
+        ...{ p50: null, p99: null, loop: null, bytes: null },
+      },
+    ],
     figures: [{ name: 'subscribe/heap', value: growth, unit: 'MB', note }],
   }
 }

@@ -2,6 +2,7 @@
 
 import type { Verdict } from './contract.ts'
 import type { Rate } from './found.ts'
+import type { Phase } from './phases.ts'
 
 /** One line of the table. */
 export interface Result extends Rate {
@@ -17,14 +18,18 @@ export function table(results: readonly Result[], peers: readonly string[]): str
     'per second',
     'p50 ms',
     'p99 ms',
+    'loop ms',
+    'bytes',
     ...peers.map((p) => `÷ ${p}`),
   ]
-  const lines = results.map(({ name, durability, perSecond, p50, p99, ratios }) => [
+  const lines = results.map(({ name, durability, perSecond, p50, p99, loop, bytes, ratios }) => [
     name,
     durability,
     Math.round(perSecond).toLocaleString('en'),
     p50?.toFixed(3) ?? '',
     p99?.toFixed(3) ?? '',
+    loop?.toFixed(1) ?? '',
+    bytes?.toFixed(0) ?? '',
     ...peers.map((peer) => ratios[peer]?.toFixed(2) ?? ''),
   ])
   return aligned([head, ...lines], ['name', 'durability'])
@@ -42,6 +47,14 @@ export function verdictLines(verdicts: readonly Verdict[]): string {
     note,
   ])
   return aligned([head, ...lines], ['contract', ''])
+}
+
+/** The phases as text, one line each. */
+export function phaseLines(phases: readonly Phase[]): string {
+  const lines = phases.map(({ name, share, perChange }) => [
+    ...[name, `${(share * 100).toFixed(1)} %`, perChange.toFixed(1)],
+  ])
+  return aligned([['phase', 'of the time', 'µs per change'], ...lines], ['phase'])
 }
 
 /** Columns with these heads to the left, the others, which are numbers, to the right. */

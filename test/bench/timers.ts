@@ -17,10 +17,10 @@ export async function measureTimers(file: string, count: number): Promise<Found>
   const { seconds, stall } = await fire(engine, count)
   await engine.close()
   const note = `longest event-loop delay while ${count.toLocaleString('en')} timers fire`
-  const fired = { perSecond: count / seconds, p50: null, p99: null }
+  const fired = { perSecond: count / seconds, p50: null, p99: null, loop: stall, bytes: null }
   return {
     rates: [
-      { name: 'timers/arm', durability: 'full', ...armed },
+      { name: 'timers/arm', durability: 'full', ...armed, bytes: null },
       { name: 'timers/fire', durability: 'full', ...fired },
     ],
     figures: [{ name: 'timers/stall', value: stall, unit: 'ms', note }],
