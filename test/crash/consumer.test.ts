@@ -8,10 +8,10 @@ import { temporaryFile } from '../support/temp.ts'
 import { until } from '../support/until.ts'
 import { type Compiled, compile } from './compiled.ts'
 import { COPIED, COPIER, LEASE_MS } from './copies.ts'
-import { numberFrom, randomFrom, report } from './settings.ts'
+import { numberFrom, randomFrom, report, sizeFor } from './settings.ts'
 
 // Everybody's run is short; the one that decides is long.
-const KILLS = numberFrom('PAWL_KILLS', process.env.CI ? 200 : 25)
+const KILLS = numberFrom('PAWL_KILLS', sizeFor({ quick: 10, ci: 40, deep: 1000 }))
 const SEED = numberFrom('PAWL_SEED', Date.now() % 1_000_000)
 
 /** How many processes run the consumer: one works, the others stand by. */

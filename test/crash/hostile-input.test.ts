@@ -7,7 +7,7 @@ import { tryOpenings } from './hostile/openings.ts'
 import { playRounds } from './hostile/rounds.ts'
 import { numberFrom, report, sizeFor } from './settings.ts'
 
-const ROUNDS = numberFrom('PAWL_HOSTILE', sizeFor({ quick: 300, ci: 4_000, deep: 1_000_000 }))
+const ROUNDS = numberFrom('PAWL_HOSTILE', sizeFor({ quick: 300, ci: 2_000, deep: 1_000_000 }))
 const SEED = numberFrom('PAWL_SEED', Date.now() % 1_000_000)
 
 interface Told {

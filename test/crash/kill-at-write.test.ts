@@ -91,12 +91,12 @@ function tablesOf(database: string): string[] {
 }
 
 /**
- * Runs the script under strace, which kills it as it enters a call for the so-manieth time. Each thread has
- * a count of its own: the database is used by one alone. (With `--seccomp-bpf`, strace 6.1 sends no signal.)
+ * Runs the script under strace, which kills it as it enters a call for the so-manieth time. Only the main thread is
+ * watched, which is the one that uses the database. (With `--seccomp-bpf`, strace 6.1 sends no signal.)
  */
 async function killedAt(call: string, number: number, settings: Scripted) {
   const kill = `inject=${call}:signal=SIGKILL:when=${number}`
-  const options = ['-f', '-qq', '-o', '/dev/null', '-e', `trace=${call}`, '-e', kill]
+  const options = ['-qq', '-o', '/dev/null', '-e', `trace=${call}`, '-e', kill]
   const command = [process.execPath, bundled.path, JSON.stringify(settings)]
   const child = spawn('strace', [...options, ...command], { stdio: ['ignore', 'pipe', 'inherit'] })
   let output = ''
