@@ -14,13 +14,32 @@ export default defineConfig({
     ],
   },
   test: {
-    include: ['test/**/*.test.ts'],
-    typecheck: {
-      enabled: true,
-      checker: 'tsc',
-      include: ['test/**/*.test-d.ts'],
-      tsconfig: 'tsconfig.json',
-    },
+    // Faults keep the disk busy: the others would wait for it.
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'units',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/crash/**'],
+          sequence: { groupOrder: 0 },
+          typecheck: {
+            enabled: true,
+            checker: 'tsc',
+            include: ['test/**/*.test-d.ts'],
+            tsconfig: 'tsconfig.json',
+          },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'faults',
+          include: ['test/crash/**/*.test.ts'],
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
     // Processes, not threads: the tests open native database handles and kill children.
     pool: 'forks',
     // By default vitest leaves one core free, which is half of a small machine.

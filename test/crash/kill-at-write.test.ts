@@ -23,7 +23,7 @@ import { canTrace, traced } from './strace.ts'
 
 const POINTS = numberFrom(
   'PAWL_POINTS',
-  sizeFor({ quick: 6, ci: 200, deep: Number.MAX_SAFE_INTEGER }),
+  sizeFor({ quick: 6, ci: 100, deep: Number.MAX_SAFE_INTEGER }),
 )
 
 /** The calls of the system with which SQLite changes files; Node itself uses none of them here. */

@@ -18,7 +18,7 @@ import { copyAgents, lagOf, OWN_SCHEMA, openFast } from './fast-platform.ts'
 import { prepareVictims, type Victims } from './killing.ts'
 import { numberFrom, randomFrom, report, sizeFor } from './settings.ts'
 
-const KILLS = numberFrom('PAWL_KILLS', sizeFor({ quick: 12, ci: 300, deep: 5000 }))
+const KILLS = numberFrom('PAWL_KILLS', sizeFor({ quick: 12, ci: 150, deep: 5000 }))
 const SEED = numberFrom('PAWL_SEED', Date.now() % 1_000_000)
 
 /** How many kills a file lives through; more, and checking all of it takes longer than all else. */

@@ -10,7 +10,7 @@ import { type Recording, record, type Workload } from './recordings.ts'
 import { numberFrom, randomFrom, report, sizeFor } from './settings.ts'
 import { canTrace } from './strace.ts'
 
-const STATES = numberFrom('PAWL_POWER_CUTS', sizeFor({ quick: 24, ci: 300, deep: 20_000 }))
+const STATES = numberFrom('PAWL_POWER_CUTS', sizeFor({ quick: 24, ci: 200, deep: 20_000 }))
 const RECORDINGS = numberFrom('PAWL_RECORDINGS', sizeFor({ quick: 2, ci: 4, deep: 40 }))
 const CALLS = numberFrom('PAWL_CALLS', sizeFor({ quick: 30, ci: 120, deep: 150 }))
 const SEED = numberFrom('PAWL_SEED', Date.now() % 1_000_000)

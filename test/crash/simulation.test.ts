@@ -8,7 +8,7 @@ import type { Counts } from './simulation/stage.ts'
 import { writeScript } from './simulation/write-script.ts'
 
 const SEED = numberFrom('PAWL_SEED', Date.now() % 1_000_000)
-const SEEDS = numberFrom('PAWL_SEEDS', sizeFor({ quick: 4, ci: 20, deep: 2500 }))
+const SEEDS = numberFrom('PAWL_SEEDS', sizeFor({ quick: 4, ci: 12, deep: 2500 }))
 const STEPS = numberFrom('PAWL_STEPS', sizeFor({ quick: 100, ci: 200, deep: 400 }))
 
 /** Every so many seeds, one is played twice. */
