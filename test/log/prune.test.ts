@@ -317,7 +317,7 @@ async function make(engine: AnyTestEngine, id: string, move: Move): Promise<void
   else if ('keep' in move) await prune(engine, move.keep)
 }
 
-test('whatever the machine, what is left verifies', { timeout: 300_000 }, async () => {
+test('whatever the machine, what is left verifies', { timeout: 120_000 }, async () => {
   const property = fc.asyncProperty(blueprintArbitrary, moves, async (blueprint, sequence) => {
     const directory = makeTemporaryDirectory()
     const options = optionsFor(blueprint, join(directory, 'pawl.db'))

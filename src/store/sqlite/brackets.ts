@@ -46,19 +46,22 @@ export function createBrackets(database: Database): Brackets {
     part: {
       open: statement('savepoint pawl'),
       keep: statement('release pawl'),
-      undo: undoing(database, 'rollback to pawl; release pawl'),
+      undo: undoing(database, 'rollback to pawl; release pawl', undo),
     },
   }
 }
 
-/** Undoes what is open. What led here is what the caller has to hear of, whatever becomes of this. */
-function undoing(database: Database, sql: string): () => void {
+/**
+ * Undoes what is open. What led here is what the caller has to hear of, whatever becomes of this; where a part
+ * cannot be undone, `otherwise` undoes the whole, so that nothing by halves is ever committed.
+ */
+function undoing(database: Database, sql: string, otherwise = () => {}): () => void {
   return () => {
     if (!database.inTransaction) return
     try {
       database.exec(sql)
     } catch {
-      // The disk fails again. What has not been committed is gone all the same when the next one begins.
+      otherwise()
     }
   }
 }
