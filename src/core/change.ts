@@ -13,12 +13,16 @@ export function timeFor({ time }: Run, { updatedAt }: ResourceRow): number {
   return Math.max(time, updatedAt)
 }
 
-/** The row of a resource after a change. */
+/** The row of a resource after a change. Field by field, since V8 copies a second object many times slower. */
 export function nextRow(run: Run, kind: Kind, row: ResourceRow, state: MachineState): ResourceRow {
   const updatedAt = timeFor(run, row)
   return {
     ...row,
-    ...state,
+    status: state.status,
+    final: state.final,
+    value: state.value,
+    memory: state.memory,
+    context: state.context,
     version: row.version + 1,
     machine: kind.fingerprint,
     updatedAt,

@@ -62,11 +62,15 @@ function firstRow(
   state: ReturnType<typeof decideCreate>['state'],
 ): ResourceRow {
   return {
-    ...state,
     id,
     tenant: run.tenant,
     type: kind.type,
+    status: state.status,
     version: 1,
+    final: state.final,
+    value: state.value,
+    memory: state.memory,
+    context: state.context,
     machine: kind.fingerprint,
     createdAt: run.time,
     updatedAt: run.time,

@@ -44,11 +44,7 @@ function firstEntry(run: Writing, change: Change, emitted: Emitted | undefined):
     previousStatus: moved ? before.status : null,
     previousMs: moved ? after.updatedAt - before.statusSince : null,
     command: JSON.stringify(command),
-    change: JSON.stringify({
-      ...differenceOf(before, after),
-      ...unshown(change),
-      ...timersOf(change),
-    }),
+    change: JSON.stringify(differenceOf(change)),
     cause,
     actor: run.actor,
     correlationId: run.correlationId,
@@ -120,29 +116,36 @@ export interface Difference {
 /** A timer in the log: its event is left out where it is named like the timer and carries nothing else. */
 export type TimerMark = readonly [name: string | null, dueAt: number, event?: JsonObject]
 
-function differenceOf(before: ResourceRow | null, after: ResourceRow): Difference {
-  return {
-    ...(before?.machine !== after.machine && { machine: after.machine }),
-    ...(before?.value !== after.value && { value: JSON.parse(after.value) }),
-    ...((before?.memory ?? null) !== after.memory && {
-      memory: JSON.parse(after.memory ?? 'null'),
-    }),
-    ...contextDifference(before?.context ?? '{}', after.context),
-  }
+function differenceOf(change: Change): Difference {
+  const { before, after } = change
+  const difference: { -readonly [Part in keyof Difference]: Difference[Part] } = {}
+  if (before?.machine !== after.machine) difference.machine = after.machine
+  if (before?.value !== after.value) difference.value = JSON.parse(after.value)
+  if ((before?.memory ?? null) !== after.memory)
+    difference.memory = JSON.parse(after.memory ?? 'null')
+  return Object.assign(
+    difference,
+    contextDifference(before?.context ?? '{}', after.context),
+    unshown(change),
+    timersOf(change),
+  )
 }
 
 /** Where a change led, as far as neither its last entry nor the state before says so. */
-function unshown({ before, after, decision }: Change): Difference {
-  const shown = decision.emitted.at(-1)?.status ?? after.status
+function unshown({ before, after, decision }: Change): Difference | null {
+  const { status, final } = after
+  const shown = decision.emitted.at(-1)?.status ?? status
+  if (shown === status && (before?.final ?? false) === final) return null
   return {
-    ...(shown !== after.status && { status: after.status }),
-    ...((before?.final ?? false) !== after.final && { final: after.final }),
+    ...(shown !== status && { status }),
+    ...((before?.final ?? false) !== final && { final }),
   }
 }
 
-function timersOf({ after, decision, fired }: Change): Difference {
+function timersOf({ after, decision, fired }: Change): Difference | null {
   // What has ended keeps no timers, whatever its machine says of them.
   const effects = after.final ? [] : decision.timers
+  if (fired === null && effects.length === 0) return null
   return {
     ...(fired !== null && { fired: toMark(fired.name, fired.dueAt, JSON.parse(fired.event)) }),
     ...(effects.length > 0 && {
@@ -158,8 +161,8 @@ function toMark(name: string | null, dueAt: number, event: JsonObject): TimerMar
   return isPlain ? [name, dueAt] : [name, dueAt, event]
 }
 
-function contextDifference(before: string, after: string): Difference {
-  if (before === after) return {}
+function contextDifference(before: string, after: string): Difference | null {
+  if (before === after) return null
   const [old, fields]: [JsonObject, JsonObject] = [JSON.parse(before), JSON.parse(after)]
   const set = Object.entries(fields).filter(
     ([key, value]) => JSON.stringify(old[key]) !== JSON.stringify(value),

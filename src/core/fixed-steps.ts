@@ -24,11 +24,11 @@ export function knownDecision(kind: Kind, row: ResourceRow, command: string): De
   return {
     state: { ...fixed.state, context: row.context },
     emitted: fixed.emitted.map(({ type, status }) => ({ type, status, context })),
-    ...NOTHING_ELSE,
+    timers: [],
+    tells: [],
+    actions: [],
   }
 }
-
-const NOTHING_ELSE = { timers: [], tells: [], actions: [] } as const
 
 /** Remembers a decision that will be the same for every resource in this state, or that this one will not. */
 export function rememberStep(

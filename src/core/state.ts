@@ -15,8 +15,8 @@ const REMEMBERED_VALUES = 1000
 /** The snapshot that a row stands for. */
 export function snapshotOf(kind: Kind, row: ResourceRow): Snapshot {
   const bare = bareSnapshot(kind, row.value)
-  const memory = row.memory === null ? {} : revivedMemory(kind, row.memory)
-  return { ...bare, historyValue: {}, ...memory, context: JSON.parse(row.context) } as Snapshot
+  const snapshot = { ...bare, historyValue: {}, context: JSON.parse(row.context) } as Snapshot
+  return row.memory === null ? snapshot : { ...snapshot, ...revivedMemory(kind, row.memory) }
 }
 
 function bareSnapshot(kind: Kind, value: string): Snapshot {
@@ -129,25 +129,20 @@ export function statusOf(kind: Kind, snapshot: Snapshot): string {
 
 /** The resource as `get` shows it. */
 export function viewOf(kind: Kind, row: ResourceRow): ResourceView {
-  return {
-    id: row.id,
-    object: kind.type,
-    status: row.status,
-    version: row.version,
-    ...publicFields(kind, JSON.parse(row.context)),
-    created_at: toIso(row.createdAt),
-    updated_at: toIso(row.updatedAt),
-  }
+  return viewWithout(kind, row, kind.private)
 }
 
 /** The resource as checks and copies see it: with the fields that only machines see. */
 export function fullViewOf(kind: Kind, row: ResourceRow): ResourceView {
-  return { ...(JSON.parse(row.context) as JsonObject), ...viewOf(kind, row) }
+  return viewWithout(kind, row, NONE)
 }
 
-function publicFields(kind: Kind, context: JsonObject): JsonObject {
-  if (kind.private.size === 0) return context
-  return Object.fromEntries(Object.entries(context).filter(([key]) => !kind.private.has(key)))
+const NONE: ReadonlySet<string> = new Set()
+
+function viewWithout(kind: Kind, row: ResourceRow, hidden: ReadonlySet<string>): ResourceView {
+  const { id, status, version } = row
+  const view = { id, object: kind.type, status, version }
+  return withTimes(withFields(view, JSON.parse(row.context), hidden), row) as ResourceView
 }
 
 /** What an event shows of the resource, as JSON text. */
@@ -157,12 +152,28 @@ export function summaryOf(
   status: string,
   context: JsonObject,
 ): string {
-  const summary: Record<string, unknown> = { id: row.id, object: kind.type, status }
-  for (const key of Object.keys(context)) {
-    if (kind.private.has(key) || kind.summary?.has(key) === false) continue
-    put(summary, key, context[key])
+  const summary = { id: row.id, object: kind.type, status }
+  return JSON.stringify(withTimes(withFields(summary, context, kind.private, kind.summary), row))
+}
+
+/** Adds fields one by one: many times faster than to spread them into the middle of an object. */
+function withFields(
+  target: Record<string, unknown>,
+  fields: JsonObject,
+  hidden: ReadonlySet<string>,
+  only?: ReadonlySet<string>,
+): Record<string, unknown> {
+  for (const key of Object.keys(fields)) {
+    if (!hidden.has(key) && only?.has(key) !== false) put(target, key, fields[key])
   }
-  summary.created_at = toIso(row.createdAt)
-  summary.updated_at = toIso(row.updatedAt)
-  return JSON.stringify(summary)
+  return target
+}
+
+function withTimes(
+  target: Record<string, unknown>,
+  { createdAt, updatedAt }: Pick<ResourceRow, 'createdAt' | 'updatedAt'>,
+): Record<string, unknown> {
+  target.created_at = toIso(createdAt)
+  target.updated_at = toIso(updatedAt)
+  return target
 }

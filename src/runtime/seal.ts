@@ -46,7 +46,10 @@ type ChainEnd = Pick<ResourceRow, 'head' | 'latest' | 'entries'>
 const NO_CHAIN: ChainEnd = { head: null, latest: 0, entries: 0 }
 
 function withEnd(row: ResourceRow | undefined, end: ChainEnd | undefined): ResourceRow[] {
-  return row === undefined ? [] : [{ ...row, ...end }]
+  if (row === undefined) return []
+  if (end === undefined) return [row]
+  const { head, latest, entries } = end
+  return [{ ...row, head, latest, entries }]
 }
 
 function sealEntry(

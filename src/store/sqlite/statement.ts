@@ -5,11 +5,23 @@ import {
   type Compilable,
   DummyDriver,
   Kysely,
+  type LimitNode,
   SqliteAdapter,
   SqliteIntrospector,
   SqliteQueryCompiler,
 } from 'kysely'
 import type { Tables } from '../schema.ts'
+
+/**
+ * Compiles so that a statement is planned once. A limit that is a bare parameter could change the plan, so SQLite
+ * plans the statement anew whenever one is bound, which takes longer than most of them run; a sum could not.
+ */
+class Compiler extends SqliteQueryCompiler {
+  protected override visitLimit(node: LimitNode): void {
+    super.visitLimit(node)
+    this.append(' + 0')
+  }
+}
 
 /** Builds queries and runs none. */
 export const queries = new Kysely<Tables>({
@@ -17,7 +29,7 @@ export const queries = new Kysely<Tables>({
     createAdapter: () => new SqliteAdapter(),
     createDriver: () => new DummyDriver(),
     createIntrospector: (db) => new SqliteIntrospector(db),
-    createQueryCompiler: () => new SqliteQueryCompiler(),
+    createQueryCompiler: () => new Compiler(),
   },
 })
 
