@@ -14,13 +14,17 @@ import { hasTimer, loadReferrers, loadRow, type Plan } from './questions.ts'
 import { requireContent, requireReferences, requireUnused } from './references.ts'
 import type { Entry, ResourceRow, Timer } from './rows.ts'
 import { countTold, deeper, kindOf, type Run } from './run.ts'
-import { keepSecrets, stripSecrets } from './secrets.ts'
+import { keepSecrets, NO_SECRETS, stripSecrets } from './secrets.ts'
 import type { Tell } from './tell.ts'
 
 /** Secrets that the engine made, to be shown once. */
 export type Shown = Readonly<Record<string, string>>
 
-/** Applies a command to a resource; `fired` is the timer that sent it. Throws the refusal. */
+/**
+ * Applies a command to a resource; `fired` is the timer that sent it. Throws the refusal.
+ *
+ * A plan that would have nothing to ask is not begun: each costs more than to see that.
+ */
 export function* act(
   run: Run,
   kind: Kind,
@@ -38,28 +42,31 @@ export function* act(
     const [checked, context] = [JSON.parse(row.context), JSON.parse(decision.state.context)]
     yield* requireReferences(run, kind, row, type, { checked, context })
   }
-  yield* requireUnused(run, kind, row, type)
-  yield* requireContent(run, kind, row, type, { payload, context: row.context })
-  const { changes: secrets, shown } = yield* keepSecrets(run, kind, row.id, type, carried)
-  const changes = secrets.length > 0 || (yield* isChange(run, row, decision))
+  if (run.registry.restrictions.get(kind.type)?.has(type))
+    yield* requireUnused(run, kind, row, type)
+  if (kind.check(type))
+    yield* requireContent(run, kind, row, type, { payload, context: row.context })
+  const { changes: secrets, shown } =
+    kind.secrets.size === 0 ? NO_SECRETS : yield* keepSecrets(run, kind, row.id, type, carried)
+  const changes =
+    secrets.length > 0 || isChange(row, decision) || (yield* cancels(run, row, decision))
   const after = changes ? nextRow(run, kind, row, decision.state) : row
   const entry = changes
     ? writeChange(run, { kind, before: row, after, decision, command: event, secrets, fired })
     : skipChange(run, decision)
-  yield* tellAll(run, { kind, before: row, after, command: type, entry }, decision.tells)
+  if (decision.tells.length > 0)
+    yield* tellAll(run, { kind, before: row, after, command: type, entry }, decision.tells)
   return shown
 }
 
-function* isChange(
-  run: Run,
-  row: ResourceRow,
-  { state, emitted, timers }: Decision,
-): Plan<boolean> {
+function isChange(row: ResourceRow, { state, emitted, timers }: Decision): boolean {
   if (emitted.length > 0 || timers.some(({ effect }) => effect === 'set')) return true
-  if (state.context !== row.context || state.value !== row.value || state.memory !== row.memory)
-    return true
+  return state.context !== row.context || state.value !== row.value || state.memory !== row.memory
+}
+
+/** Whether it cancels a timer; to cancel what is not there changes nothing. */
+function* cancels(run: Run, row: ResourceRow, { timers }: Decision): Plan<boolean> {
   for (const { effect, name } of timers) {
-    // Canceling what is not there changes nothing.
     if (effect === 'cancel' && (yield* hasTimer(run.overlay, row.id, name))) return true
   }
   return false

@@ -19,7 +19,7 @@ export const UNLIMITED: JsonLimits = {
 interface Copying {
   readonly limits: JsonLimits
   readonly issues: Issue[]
-  readonly ancestors: Set<object>
+  readonly ancestors: object[]
   /** Where the copy has come to; copied only where there is something to report. */
   readonly path: (string | number)[]
   /** Bytes of JSON text that the copy takes at least. */
@@ -39,7 +39,7 @@ export function detach(
   value: unknown,
   limits: JsonLimits,
 ): { copy: unknown; issues: readonly Issue[] } {
-  const copying: Copying = { limits, issues: [], ancestors: new Set(), path: [], size: 0 }
+  const copying: Copying = { limits, issues: [], ancestors: [], path: [], size: 0 }
   const copy = copyOf(value, copying)
   if (copying.issues.length === 0 && !fits(copy, copying)) {
     report(copying, 'too_large', `is larger than ${limits.bytes} bytes of JSON`)
@@ -80,13 +80,13 @@ function isTooMuch({ size, issues, limits }: Copying): boolean {
 }
 
 function copyOfContainer(value: object, copying: Copying): unknown {
-  if (copying.ancestors.has(value)) return report(copying, 'cyclic', 'refers back to itself')
+  if (copying.ancestors.includes(value)) return report(copying, 'cyclic', 'refers back to itself')
   if (copying.path.length >= copying.limits.depth) {
     return report(copying, 'too_deep', `is nested deeper than ${copying.limits.depth} levels`)
   }
-  copying.ancestors.add(value)
+  copying.ancestors.push(value)
   const copy = Array.isArray(value) ? copyOfArray(value, copying) : copyOfObject(value, copying)
-  copying.ancestors.delete(value)
+  copying.ancestors.pop()
   return copy
 }
 
@@ -101,13 +101,19 @@ function copyOfArray(value: readonly unknown[], copying: Copying): unknown[] {
   return copy
 }
 
-function copyOfObject(value: object, copying: Copying): unknown {
+/** Whether an object inherits nothing of its own: its prototype is that of all objects, of whichever realm, or null. */
+function hasPlainPrototype(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value)
-  if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
+  if (typeof prototype !== 'object' || prototype === null) return prototype === null
+  return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'isPrototypeOf')
+}
+
+function copyOfObject(value: object, copying: Copying): unknown {
+  if (!hasPlainPrototype(value)) {
     return report(
       copying,
       'not_json',
-      `is a ${value.constructor?.name ?? 'class'} and not a plain object`,
+      `is a ${value.constructor?.name || 'class'} and not a plain object`,
     )
   }
   const copy: Record<string, unknown> = {}

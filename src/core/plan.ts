@@ -52,8 +52,8 @@ export type Planned = { readonly fresh: Result } | { readonly replayed: OutcomeD
 
 /** Plans a create. Throws the error that the caller gets; what has been decided is then to be taken back. */
 export function* planCreate(run: Run, request: CreateRequest): Plan<Planned> {
-  const replayed = yield* remembered(run, request.idempotency)
-  if (replayed !== undefined) return { replayed }
+  const replayed = request.idempotency && (yield* remembered(run, request.idempotency))
+  if (replayed) return { replayed }
   const { row, secrets } = yield* create(run, request)
   return { fresh: conclude(run, request.kind, row.id, secrets, request.idempotency) }
 }
@@ -61,10 +61,10 @@ export function* planCreate(run: Run, request: CreateRequest): Plan<Planned> {
 /** Plans a command from outside. Throws like `planCreate`. */
 export function* planSend(run: Run, request: SendRequest): Plan<Planned> {
   const { kind, command, expectedVersion } = request
-  const stored = yield* loadOwn(run, kind, request.id)
-  const replayed = yield* remembered(run, request.idempotency)
-  if (replayed !== undefined) return { replayed }
-  const row = yield* upToDate(run, kind, stored)
+  const stored = ownRow(run, kind, request.id, yield* loadRow(run.overlay, request.id))
+  const replayed = request.idempotency && (yield* remembered(run, request.idempotency))
+  if (replayed) return { replayed }
+  const row = stored.machine === kind.fingerprint ? stored : yield* upToDate(run, kind, stored)
   if (command.type.startsWith('xstate.') || kind.internal.has(command.type)) {
     throw refusal(kind, row, command.type, 'reserved')
   }
@@ -81,7 +81,7 @@ export function* planReveal(
   kind: Kind,
   id: string,
 ): Plan<Readonly<Record<string, unknown>>> {
-  const row = yield* loadOwn(run, kind, id)
+  const row = ownRow(run, kind, id, yield* loadRow(run.overlay, id))
   const secrets = [...(yield* storedSecrets(run, id))].map(([name, envelope]) => [
     name,
     run.vault.open({ type: kind.type, id, name }, envelope),
@@ -111,9 +111,8 @@ export function* planTimer(run: Run, position: number): Plan<boolean> {
 
 const IGNORED: ReadonlySet<RefusalReason> = new Set(['not_accepted', 'guard'])
 
-/** Loads a resource of this tenant and kind. Throws `not_found`. */
-function* loadOwn(run: Run, kind: Kind, id: string): Plan<ResourceRow> {
-  const row = yield* loadRow(run.overlay, id)
+/** What has been loaded, if it is of this tenant and kind. Throws `not_found`. */
+function ownRow(run: Run, kind: Kind, id: string, row: ResourceRow | undefined): ResourceRow {
   if (row === undefined || row.tenant !== run.tenant || row.type !== kind.type)
     throw notFound(id, kind.type)
   return row
@@ -130,9 +129,8 @@ function conflict(kind: Kind, row: ResourceRow, expected: number): PawlError<'ve
 
 function* remembered(
   run: Run,
-  idempotency: Idempotency | null,
+  idempotency: Idempotency,
 ): Plan<OutcomeDraft | OutcomeRow | undefined> {
-  if (idempotency === null) return undefined
   const outcome = yield* loadOutcome(run.overlay, run.tenant, idempotency.key)
   if (outcome === undefined || outcome.createdAt <= idempotency.since) return undefined
   if (isSameRequest(idempotency, outcome)) return outcome

@@ -48,7 +48,8 @@ export function* ask<Q extends Question>(question: Q): Plan<Answers[Q['ask']]> {
 export function* loadRow(overlay: Overlay, id: string): Plan<ResourceRow | undefined> {
   const known = overlay.rows.get(id)
   if (known !== undefined) return known
-  const row = yield* ask({ ask: 'resource', id })
+  // Every command asks this: not through `ask`, which would be one more generator.
+  const row = (yield { ask: 'resource', id }) as Answers['resource']
   if (row !== undefined) overlay.rows.set(id, row)
   return row
 }

@@ -17,6 +17,7 @@ export interface Stripped {
 
 /** Takes the secrets out of a payload. */
 export function stripSecrets(kind: Kind, command: string, payload: JsonObject): Stripped {
+  if (kind.secrets.size === 0) return { visible: payload, carried: NONE }
   const carried = new Map<string, unknown>()
   let visible = payload
   for (const [name, secret] of kind.secrets) {
@@ -28,6 +29,8 @@ export function stripSecrets(kind: Kind, command: string, payload: JsonObject): 
   }
   return { visible, carried }
 }
+
+const NONE: ReadonlyMap<string, unknown> = new Map()
 
 /** Whether a payload has a value at the path or, deeper down, its surroundings: then it says there is none. */
 function speaksOf(payload: JsonObject, path: readonly string[]): boolean {
@@ -56,7 +59,8 @@ export interface KeptSecrets {
   readonly shown: Readonly<Record<string, string>>
 }
 
-const NO_SECRETS: KeptSecrets = { changes: [], shown: {} }
+/** Of a resource that has none. */
+export const NO_SECRETS: KeptSecrets = { changes: [], shown: {} }
 
 /** Encrypts what a command carries and makes what it asks for; a value that stays as it was is no change. */
 export function* keepSecrets(

@@ -55,6 +55,13 @@ export function actionName(action: unknown): string | undefined {
   return isObject(action) && typeof action.type === 'string' ? action.type : undefined
 }
 
+/** The names of the guards that a transition asks: its own, or those within `and`, `or` and `not`. */
+export function guardNames(guard: unknown): string[] {
+  if (typeof guard === 'function')
+    return 'guards' in guard && Array.isArray(guard.guards) ? guard.guards.flatMap(guardNames) : []
+  return [actionName(guard) ?? []].flat()
+}
+
 /** The type of one of XState's own actions, such as `xstate.emit`. */
 export function builtinType(action: unknown): string | undefined {
   if (typeof action !== 'function' || !('resolve' in action)) return undefined

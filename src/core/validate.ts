@@ -9,6 +9,7 @@ import {
   allActions,
   allStates,
   builtinType,
+  guardNames,
   implementation,
   type StateNode,
   staticEmits,
@@ -81,11 +82,9 @@ function validateState(kind: Kind, state: StateNode): void {
   if (state.invoke.length > 0) fail(kind, `${inState(state)} uses invoke, which is not supported`)
   const { guards, delays } = kind.machine.implementations
   const transitions = [...[...state.transitions.values()].flat(), ...(state.always ?? [])]
-  for (const { guard } of transitions) {
-    const name = actionName(guard)
-    if (typeof guard !== 'function' && name !== undefined && !Object.hasOwn(guards, name)) {
+  for (const name of transitions.flatMap(({ guard }) => guardNames(guard))) {
+    if (!Object.hasOwn(guards, name))
       fail(kind, `${inState(state)} uses the guard "${name}", which is not implemented`)
-    }
   }
   for (const delay of Object.keys(state.config.after ?? {})) {
     if (!Number.isFinite(Number(delay)) && !Object.hasOwn(delays, delay)) {

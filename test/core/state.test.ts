@@ -110,6 +110,25 @@ describe('what XState remembers', () => {
     expect(memoryOf(kind, snapshot, textOf(snapshot))).toBe(null)
   })
 
+  test('is the order of the active states where the value says another one', () => {
+    const snapshot = movedBy('both')
+    const [root, both, left, right] = snapshot._nodes
+    const other = { ...snapshot, _nodes: [root, both, right, left] } as Snapshot
+
+    expect(memoryOf(kind, snapshot, textOf(snapshot))).toBe(null)
+    expect(memoryOf(kind, other, textOf(snapshot))).toBe(
+      '{"nodes":["m","m.both","m.both.right","m.both.left"]}',
+    )
+  })
+
+  test('is without what the machine does not have any more', () => {
+    const memory = '{"history":{"m.on.last":["m.on.gone","m.on.two"]}}'
+
+    const { historyValue } = snapshotOf(kind, rowWith({ memory }))
+
+    expect(historyValue).toEqual({ 'm.on.last': [kind.nodes.get('m.on.two')] })
+  })
+
   test('is what history states go back to', () => {
     const snapshot = movedBy('go', 'go', 'stop')
 

@@ -47,6 +47,7 @@ describe('a definition is refused', () => {
     ['with a command called create', { commands: { create: nothing } }],
     ["with a command in XState's name", { commands: { 'xstate.init': nothing } }],
     ['with a command without a name', { commands: { '': nothing } }],
+    ['with a command for all there are', { commands: { '*': nothing } }],
     ['with an internal command that it does not have', { internal: ['other'] }],
     [
       'that tells through a field that is no reference',
@@ -68,6 +69,11 @@ describe('a definition is refused', () => {
       'that emits what it did not list',
       { events: ['thing.a'], machine: acting(emit({ type: 'thing.b' })) },
     ],
+    [
+      'that emits what it did not list among more',
+      { events: ['thing.a', 'thing.c'], machine: acting(emit({ type: 'thing.b' })) },
+    ],
+    ['that refers to a type that nobody registered', { references: { peer_id: 'nobody' } }],
     [
       'that restricts a command that is none',
       { references: { peer_id: { type: 'thing', restricts: ['x'] } } },

@@ -4,6 +4,7 @@ import { agentPlatform } from '../../machines/index.ts'
 import { mismatches, schemaIssues } from '../../machines/json-schema.ts'
 import type { Checked, ResourceDefinition, ResourceView } from '../../src/core/definition.ts'
 import { isPawlError } from '../../src/errors.ts'
+import { failureOf } from '../support/errors.ts'
 import { lifecycleOf, lifecycles, pairsOf, type Row, rowsOf } from '../support/lifecycles.ts'
 
 type Fields = Readonly<Record<string, unknown>>
@@ -267,6 +268,7 @@ describe('the timers', () => {
   test.each([{ sesion_idle: '1h' }, { session_idle: 'soon' }, { session_idle: -1 }])(
     'cannot be %j',
     (timeouts) => {
+      const [name = ''] = Object.keys(timeouts)
       let error: unknown
       try {
         agentPlatform({ timeouts: timeouts as object })
@@ -274,9 +276,398 @@ describe('the timers', () => {
         error = thrown
       }
 
-      expect(isPawlError(error, 'invalid_input')).toBe(true)
+      if (!isPawlError(error, 'invalid_input')) expect.fail('it could')
+      expect(error.issues[0]?.path).toContain(name)
     },
   )
+})
+
+describe('what a session keeps', () => {
+  const run = (name: string, run_id: string) => ({ type: `run_${name}`, run_id })
+  const contextOf = ({ actor }: Living) => actor.getSnapshot().context as Fields
+
+  function told(...sent: readonly Command[]): Living {
+    const living = born('session')
+    living.clock.increment(MINUTE)
+    for (const command of sent) living.actor.send(command)
+    return living
+  }
+
+  const start = { type: 'start' }
+  const two = [start, run('attached', 'trun_1'), run('attached', 'trun_2')]
+
+  test('are its runs, and which of them execute', () => {
+    expect(contextOf(told(...two, run('started', 'trun_2')))).toMatchObject({
+      task_runs: [
+        { id: 'trun_1', executing: false },
+        { id: 'trun_2', executing: true },
+      ],
+    })
+    expect(contextOf(told(...two, run('settled', 'trun_1'))).task_runs).toEqual([
+      { id: 'trun_2', executing: false },
+    ])
+  })
+
+  test.each([
+    ['the one that executes has ended', ['trun_1'], 'trun_1', 'idle'],
+    ['another one has ended', ['trun_1'], 'trun_2', 'running'],
+    ['one of two that execute has ended', ['trun_1', 'trun_2'], 'trun_1', 'running'],
+    ['none executes', [], 'trun_1', 'running'],
+  ])('says what it is doing when %s', (_, executing, settled, status) => {
+    const started = executing.map((id) => run('started', id))
+
+    expect(statusOf(told(...two, ...started, run('settled', settled)))).toBe(status)
+  })
+
+  test('ends only once all its runs have', () => {
+    const living = told(...two, { type: 'end' }, { type: 'complete' })
+    expect(statusOf(living)).toBe('completing')
+
+    for (const id of ['trun_1', 'trun_2']) living.actor.send(run('settled', id))
+    living.actor.send({ type: 'complete' })
+
+    expect(statusOf(living)).toBe('completed')
+  })
+
+  test('is how long it was up, from its first start to its end', () => {
+    const living = told(start, run('attached', 'trun_1'), run('started', 'trun_1'))
+    living.clock.increment(MINUTE)
+    living.actor.send(run('settled', 'trun_1'))
+    living.clock.increment(MINUTE)
+    for (const name of ['attached', 'started', 'settled']) living.actor.send(run(name, 'trun_2'))
+    living.actor.send({ type: 'end' })
+    living.actor.send({ type: 'complete' })
+
+    expect(contextOf(living)).toMatchObject({ runtime_ms: 2 * MINUTE, error: null })
+    expect(contextOf(reach('session', 'failed')).runtime_ms).toBeNull()
+  })
+
+  test.each([
+    ['queued', 'timeout', 'the session could not be started in time'],
+    ['completing', 'teardown_timeout', 'the session could not be torn down in time'],
+  ])('is why it failed: %s too long', (status, code, message) => {
+    const living = reach('session', status)
+    living.clock.increment(5 * MINUTE)
+
+    expect(contextOf(living).error).toEqual({ type: 'session', code, message })
+  })
+
+  test.each(['queued', 'running', 'idle', 'completing'])(
+    'is what it was told of its failure, %s, and no runs any more',
+    (status) => {
+      const living = reach('session', status)
+      living.actor.send(run('attached', 'trun_9'))
+      living.actor.send(commandOf('session', 'fail'))
+
+      expect(contextOf(living)).toMatchObject({
+        ...{ error: { ...(PAYLOADS['session fail']?.error as object), type: 'session' } },
+        task_runs: [],
+      })
+    },
+  )
+})
+
+describe('what a run keeps', () => {
+  const contextOf = ({ actor }: Living) => actor.getSnapshot().context as Fields
+
+  function ended(status: string, command: Command): Fields {
+    const living = reach('task_run', status)
+    living.clock.increment(1500)
+    living.actor.send(command)
+    return contextOf(living)
+  }
+
+  test('is how long it ran, without the time in the queue', () => {
+    const living = born('task_run')
+    for (const [ms, name] of [
+      [MINUTE, 'start'],
+      [1500, 'complete'],
+    ] as const) {
+      living.clock.increment(ms)
+      living.actor.send(commandOf('task_run', name))
+    }
+
+    expect(contextOf(living).runtime_ms).toBe(1500)
+  })
+
+  test.each(['queued', 'running', 'canceling'])('is why it failed, %s', (status) => {
+    const errors = [{ type: 'task', code: 'broken', message: 'it broke' }]
+
+    expect(ended(status, { type: 'fail', errors })).toMatchObject({ errors, result: 'failure' })
+  })
+
+  test.each([
+    ['the source rejected the credential', {}],
+    ['the source rejected the credential', { reason: '' }],
+    ['wrong password', { reason: 'wrong password' }],
+  ])('says that its login failed: %s', (message, payload) => {
+    expect(ended('running', { ...payload, type: 'login_rejected' })).toMatchObject({
+      ...{ result: 'failure', runtime_ms: 1500 },
+      errors: [{ type: 'auth', code: 'auth_invalid', message }],
+    })
+  })
+
+  test.each([
+    ['the output was not approved', {}],
+    ['too short', { reason: 'too short' }],
+  ])('says that its output was rejected: %s', (message, payload) => {
+    expect(ended('pending', { ...payload, type: 'reject' })).toMatchObject({
+      ...{ result: 'failure', errors: [{ type: 'task', code: 'rejected', message }] },
+    })
+  })
+
+  test.each([
+    ['running', 30, 'task', 'timeout', 'the run exceeded the time limit of its task'],
+    ['interaction_required', 15, 'interaction', 'interaction_timeout', 'nobody answered in time'],
+  ])('says that it waited too long: %s for %i minutes', (status, minutes, type, code, message) => {
+    const living = reach('task_run', status)
+    living.clock.increment(minutes * MINUTE)
+
+    expect(contextOf(living).errors).toEqual([{ type, code, message }])
+  })
+
+  test('is when it first logged in', () => {
+    const living = reach('task_run', 'running')
+    expect(contextOf(living).authenticated_at).toBeNull()
+    for (const _ of ['first', 'second']) {
+      living.clock.increment(1500)
+      living.actor.send({ type: 'login_succeeded' })
+    }
+
+    expect(contextOf(living).authenticated_at).toBe('1970-01-01T00:00:01.500Z')
+  })
+
+  test('is no login without a credential', () => {
+    const input = { ...parsed(definitionOf('task_run').input, INPUTS.task_run), ...COPIED.task_run }
+    const actor = createActor(definitionOf('task_run').machine, {
+      input: { ...input, credential_id: null },
+    }).start()
+    for (const type of ['start', 'login_succeeded', 'login_rejected']) actor.send({ type })
+
+    expect(actor.getSnapshot()).toMatchObject({
+      ...{ value: { active: 'running' }, context: { authenticated_at: null, errors: [] } },
+    })
+  })
+
+  test.each([
+    ['queued', null],
+    ['canceling', 1500],
+  ])('is when it was canceled, %s, and how long it had run', (status, runtime_ms) => {
+    const type = status === 'queued' ? 'cancel' : 'confirm_cancel'
+
+    expect(ended(status, { type })).toMatchObject({
+      ...{ canceled_at: '1970-01-01T00:00:01.500Z', runtime_ms, result: null },
+    })
+  })
+
+  test('is its output, once it is there', () => {
+    expect(ended('running', { type: 'request_review' }).output).toBeNull()
+    expect(ended('running', { type: 'request_review', output: 7 }).output).toBe(7)
+    expect(ended('running', { type: 'complete', result: 'unknown' })).toMatchObject({
+      ...{ output: null, result: 'unknown' },
+    })
+    expect(ended('running', { type: 'complete', output: [7], result: 'success' })).toMatchObject({
+      ...{ output: [7], result: 'success' },
+    })
+    expect(ended('pending', { type: 'approve' }).result).toBe('success')
+  })
+
+  test('is the question that it asks, until it is answered', () => {
+    const living = reach('task_run', 'interaction_required')
+    expect(contextOf(living).interaction).toEqual(INTERACTION)
+
+    living.actor.send({ type: 'submit_interaction' })
+
+    expect(contextOf(living).interaction).toBeNull()
+  })
+})
+
+describe('what an update changes', () => {
+  function contextAfter(type: string, status: string, ...sent: readonly Command[]): Fields {
+    const living = reach(type, status)
+    living.clock.increment(1500)
+    for (const command of sent) living.actor.send(command)
+    return { ...living.actor.getSnapshot().context, status: statusOf(living) }
+  }
+
+  test.each(['verified', 'invalid'])('of a %s credential is what it gives', (status) => {
+    const update = (fields: Fields) =>
+      contextAfter('credential', status, { ...fields, type: 'update' })
+    const configured = { username: 'ada', configured: true }
+
+    expect(update({ external_id: 'x' })).toMatchObject({
+      ...{ status, external_id: 'x', auth_credentials: configured },
+    })
+    expect(update({ auth_credentials: { ...LOGIN, username: 'bob' } })).toMatchObject({
+      ...{ status: 'unverified', external_id: null },
+      auth_credentials: { username: 'bob', configured: true },
+    })
+    expect(contextAfter('credential', status, { type: 'delete' }).auth_credentials).toBeNull()
+  })
+
+  const URL = 'https://e.example'
+  const passed = { status: 'passed', error: null, checked_at: '1970-01-01T00:00:00.000Z' }
+  const pending = { status: 'pending', error: null, checked_at: null }
+
+  test.each([
+    ['its name', { name: 'E' }, 'active', passed],
+    [
+      'its headers',
+      { webhook: { url: 'https://d.example', custom_headers: { a: 'b' } } },
+      'active',
+      passed,
+    ],
+    ['its URL', { webhook: { url: URL } }, 'pending_verification', pending],
+  ])('of a destination, %s, may mean to verify it again', (_, fields, status, verification) => {
+    const found = contextAfter('event_destination', 'active', { ...fields, type: 'update' })
+
+    expect(found).toMatchObject({ ...fields, status, verification })
+    expect(found).not.toHaveProperty('type', 'update')
+  })
+
+  test('of a destination is forgotten when it is verified again', () => {
+    const deactivate = { type: 'deactivate', reason: 'failures', message: 'it is gone' }
+    const { type, ...deactivation } = deactivate
+    const inactive = contextAfter('event_destination', 'active', deactivate)
+    const again = contextAfter('event_destination', 'active', deactivate, {
+      ...{ type: 'reactivate', from: 'now' },
+    })
+
+    expect(inactive).toMatchObject({ deactivation, verification: passed, resume_from: null })
+    expect(again).toMatchObject({
+      ...{ status: 'pending_verification', deactivation: null, verification: pending },
+      resume_from: 'now',
+    })
+  })
+
+  test.each([
+    ['agent', 'active', { name: 'B', description: 'd' }],
+    ['source', 'active', { website: { url: URL } }],
+    ['task', 'live', { name: 'U', settings: { timeout_seconds: 5 } }],
+  ])('of %s is what it gives', (type, status, fields) => {
+    const before = contextAfter(type, status)
+
+    expect(contextAfter(type, status, { ...fields, type: 'update' })).toEqual({
+      ...{ ...before, ...fields },
+    })
+  })
+})
+
+describe('what a platform declares', () => {
+  const declared = () => {
+    const all: readonly ResourceDefinition[] = Object.values(agentPlatform())
+    return Object.fromEntries(all.map((each) => [each.type, each]))
+  }
+
+  test('is how its resources refer to one another', () => {
+    const { task, task_run, storage, credential } = declared()
+    const deletion = ['delete']
+
+    expect(task?.references).toEqual({ agent_id: { type: 'agent', restricts: deletion } })
+    expect(credential?.references).toEqual({ source_id: { type: 'source', restricts: deletion } })
+    expect(storage?.references).toEqual({
+      task_run_id: {
+        ...{ type: 'task_run' },
+        status: ['running', 'interaction_required', 'pending', 'canceling'],
+      },
+    })
+    expect(task_run?.companion).toEqual({ session_id: { type: 'session' } })
+    expect(task_run?.references).toEqual({
+      task_id: { type: 'task', restricts: deletion, copy: expect.any(Function) },
+      agent_id: 'agent',
+      session_id: { type: 'session', status: ['queued', 'running', 'idle'] },
+      credential_id: {
+        ...{ type: 'credential', status: ['unverified', 'verified'] },
+        copy: expect.any(Function),
+      },
+      source_id: { type: 'source', restricts: deletion },
+    })
+  })
+
+  test('is what a run takes over from its task and its credential', () => {
+    const { references = {} } = declared().task_run ?? expect.fail()
+    const { task_id, credential_id } = references as Readonly<
+      Record<string, { readonly copy?: (of: Fields) => Fields }>
+    >
+    const fields = { id: 'x_1', agent_id: 'agt_1', source_id: 'src_1', settings: {}, name: 'T' }
+
+    expect(task_id?.copy?.(fields)).toEqual({ agent_id: 'agt_1', settings: {} })
+    expect(credential_id?.copy?.(fields)).toEqual({ source_id: 'src_1' })
+  })
+
+  test.each(types)('of %s is what nobody gets to see, and what its events show', (type) => {
+    const hidden: Readonly<Record<string, readonly string[]>> = {
+      session: ['started_at'],
+      task_run: ['started_at', 'timeout_seconds'],
+      event_destination: ['resume_from'],
+    }
+    const {
+      summary = [],
+      commands,
+      internal = [],
+      ...definition
+    } = declared()[type] ?? expect.fail()
+    const contract = lifecycleOf(type)
+
+    expect(definition.private ?? []).toEqual(hidden[type] ?? [])
+    expect(definition.prefix).toBe(contract.prefix)
+    expect(['id', 'object', 'status', ...summary, 'created_at', 'updated_at']).toEqual(
+      contract.summary,
+    )
+    expect(internal).toEqual(
+      Object.keys(commands).filter((name) => contract.commands[name]?.internal),
+    )
+    expect(definition.input).toHaveProperty('description', expect.stringMatching(/\.$/))
+  })
+
+  test('is which secrets there are', () => {
+    const { task_run, credential, event_destination } = declared()
+
+    expect(task_run?.secrets).toEqual({
+      answers: { path: 'input', on: ['submit_interaction'], keep: false },
+    })
+    expect(Object.keys(credential?.secrets ?? {})).toEqual(['password', 'source_fields'])
+    expect(event_destination?.secrets).toEqual({
+      secret: { generate: 'whsec_', on: ['create', 'rotate_secret'] },
+    })
+  })
+
+  test('is how long all wait, unless that is given', () => {
+    const { sessions, taskRuns, storageItems } = agentPlatform({
+      timeouts: {
+        session_idle: undefined,
+        task_run_canceling: '5s',
+        storage_retention: 9,
+      } as object,
+    })
+
+    expect(sessions.machine.implementations.delays).toMatchObject({ session_idle: 10 * MINUTE })
+    expect(taskRuns.machine.implementations.delays).toMatchObject({
+      ...{ task_run_canceling: 5000, task_run_interaction: 15 * MINUTE },
+    })
+    expect(storageItems.machine.implementations.delays).toMatchObject({ storage_retention: 9 })
+  })
+})
+
+test('a credential without a login has none to show', () => {
+  const { machine, input } = definitionOf('credential')
+  const actor = createActor(machine, { input: parsed(input, { source_id: 'src_1' }) }).start()
+
+  expect(actor.getSnapshot().context).toMatchObject({
+    ...{ auth_method: 'none', auth_credentials: null, external_id: null },
+  })
+})
+
+test('an unknown timeout is refused with those that there are', async () => {
+  const error = await failureOf(() => agentPlatform({ timeouts: { idle: '1h' } as object }))
+
+  expect(error.message).toContain('the options of agentPlatform')
+  expect(error.issues).toEqual([
+    {
+      ...{ path: ['timeouts', 'idle'], code: 'unknown_timeout' },
+      message: expect.stringMatching(/^is not one of session_provisioning, session_idle, /),
+    },
+  ])
 })
 
 describe('the inputs', () => {
@@ -302,6 +693,18 @@ describe('the inputs', () => {
     ['no events', destination, { name: 'D', webhook, events: [] }],
     ['"*" and more', destination, { name: 'D', webhook, events: ['*', 'agent.*'] }],
     ['no event type', destination, { name: 'D', webhook, events: ['agent'] }],
+    ['a user name', destination, { name: 'D', webhook: { url: 'https://a@c.d' }, events: ['*'] }],
+    [
+      'a password alone',
+      destination,
+      { ...INPUTS.event_destination, webhook: { url: 'https://:b@c.d' } },
+    ],
+    ['a header that is none', destination, withHeaders({ 'a b': 'c' })],
+    ['a header over two lines', destination, withHeaders({ a: 'b', c: 'd\n' })],
+    ['a header that is no text', destination, withHeaders({ a: 'b', c: 1 })],
+    ['headers in a list', destination, withHeaders(['a'])],
+    ['no answer', definitionOf('task_run').commands.submit_interaction, { input: null }],
+    ['answers in a list', definitionOf('task_run').commands.submit_interaction, { input: [] }],
     ['a password', destination, { name: 'D', webhook: { url: 'https://a:b@c.d' }, events: ['*'] }],
     ['a broken schema', task, { name: 'T', agent_id: 'agt_1', input_schema: { type: 'x' } }],
     ['a broken schema', taskCommands.update, { output_schema: [] }],
@@ -309,6 +712,26 @@ describe('the inputs', () => {
     ['part of a file', definitionOf('storage').input, { ...INPUTS.storage, file_size: 0.5 }],
   ])('refuse %s', (_, schema, value) => {
     expect(accepts(schema, value)).toBe(false)
+  })
+
+  function withHeaders(custom_headers: unknown) {
+    return { ...INPUTS.event_destination, webhook: { ...webhook, custom_headers } }
+  }
+
+  test('accept headers', () => {
+    expect(accepts(destination, withHeaders({ 'X-Key': 'a b', y: '' }))).toBe(true)
+  })
+
+  test('accept a source without a credential, and a credential without a source', () => {
+    expect(accepts(run, { task_id: 'task_1', source_id: 'src_1' })).toBe(true)
+    expect(accepts(run, { task_id: 'task_1', credential_id: 'cred_1' })).toBe(true)
+  })
+
+  test('say where a schema is broken', async () => {
+    const input_schema = { properties: { a: { type: 'x' } } }
+    const { issues } = await task['~standard'].validate({ ...INPUTS.task, input_schema })
+
+    expect(issues?.[0]?.path).toEqual(['input_schema', 'properties', 'a', 'type'])
   })
 
   test('keep a key named __proto__ as data', () => {
@@ -345,6 +768,54 @@ describe('the checks', () => {
     expect(found).toEqual(['input.month', 'source_id'])
   })
 
+  test('say what is wrong in words for programs and for people', () => {
+    const found = (type: string, command: string, checked: Partial<Checked>) => {
+      const { check } = definitionOf(type)
+      const run = typeof check === 'object' ? check[command] : check
+      return run?.({ command, payload: {}, resource: null, references: {}, ...checked })
+    }
+    const credential_id = view({ source_id: 'src_1' })
+    const task_id = view({ output_schema: required })
+    const answering = { payload: { input: {} }, resource: view({ interaction: INTERACTION }) }
+    const login = { payload: { auth_credentials: LOGIN }, resource: view({ auth_method: 'none' }) }
+
+    expect([
+      found('task_run', 'create', { references: { credential_id } }),
+      found('task_run', 'complete', { references: { task_id } }),
+      found('task_run', 'submit_interaction', answering),
+      found('credential', 'update', login),
+    ]).toMatchObject([
+      [{ code: 'other_source', message: 'must be the source of the credential, src_1' }],
+      [{ code: 'required', message: 'is required, because the task has an output_schema' }],
+      [{ code: 'required', message: 'is not answered' }],
+      [
+        {
+          code: 'not_allowed',
+          message: expect.stringContaining('is "none", which takes no auth_credentials'),
+        },
+      ],
+    ])
+  })
+
+  test('say nothing of a run whose task asks for nothing, or that fits', () => {
+    const create = (payload: Fields, references: Readonly<Record<string, ResourceView | null>>) =>
+      pathsOf('task_run', 'create', { payload, references })
+    const credential_id = view({ source_id: 'src_1' })
+    const source_id = view({ id: 'src_1' })
+    const task_id = view({ input_schema: required })
+
+    expect(create({ input: 7 }, { task_id: view({ input_schema: null }), source_id })).toEqual([])
+    expect(create({ input: { month: 1 } }, { task_id, credential_id, source_id })).toEqual([])
+    expect(create({ input: {} }, {})).toEqual([])
+    expect(create({}, { credential_id })).toEqual(['source_id'])
+    for (const command of ['complete', 'request_review']) {
+      const references = { task_id: view({ output_schema: null }) }
+      expect(pathsOf('task_run', command, { payload: {}, references })).toEqual([])
+      expect(pathsOf('task_run', command, {})).toEqual([])
+    }
+    expect(pathsOf('task_run', 'submit_interaction', { payload: { input: {} } })).toEqual([])
+  })
+
   test.each(['complete', 'request_review'])('hold the output of %s against the task', (command) => {
     const references = { task_id: view({ output_schema: required }) }
     const check = (payload: Fields) => pathsOf('task_run', command, { payload, references })
@@ -369,6 +840,9 @@ describe('the checks', () => {
 
     expect(pathsOf('credential', 'update', { payload, resource })).toEqual(['auth_credentials'])
     expect(pathsOf('credential', 'update', { payload: {}, resource })).toEqual([])
+    const other = view({ auth_method: 'username_password' })
+    expect(pathsOf('credential', 'update', { payload, resource: other })).toEqual([])
+    expect(pathsOf('credential', 'update', { payload, resource: null })).toEqual([])
   })
 })
 
