@@ -74,8 +74,11 @@ function checkSlice(
     checkPlace(inspection, place, { pruned, listed })
     count(scan, place)
   }
-  if (isLast && log !== undefined)
-    reportMissing(inspection, [Math.max(scan.last, pruned) + 1, log.head])
+  if (!isLast || log === undefined) return
+  reportMissing(inspection, [Math.max(scan.last, pruned) + 1, log.head])
+  if (listed <= log.head) return
+  const message = `the listing goes up to place ${listed}, and the log only to ${log.head}`
+  differ(inspection, { kind: 'log', resourceId: null, seq: listed }, message)
 }
 
 function begin(inspection: Inspection, scan: Scan, log: LogSlice['log']): void {

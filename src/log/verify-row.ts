@@ -54,13 +54,14 @@ function placeDifferences(trail: Trail, { row, listed, noted }: Part): string[] 
       `it counts ${row.entries} entries, up to place ${row.latest}; its log has ${entries}, up to ${trail.latest}`,
     )
   }
-  // What has come since the last listing may have changed the status.
-  if (row.latest <= listed && !isNoted(row, noted))
+  // What has come since the last listing may have created it, or changed its status.
+  const isDue = row.latest <= listed
+  if (noted === null ? isDue : !isNoted(row, isDue ? noted : { ...noted, status: row.status }))
     found.push(`it is listed as ${brief(noted)}, but its status is ${brief(row.status)}`)
   return found
 }
 
-function isNoted(row: Part['row'], noted: Part['noted']): boolean {
+function isNoted(row: Part['row'], noted: NonNullable<Part['noted']>): boolean {
   const { tenant, type, status } = row
-  return noted?.tenant === tenant && noted.type === type && noted.status === status
+  return noted.tenant === tenant && noted.type === type && noted.status === status
 }

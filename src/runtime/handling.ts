@@ -126,8 +126,7 @@ async function tryOnce(
   const failure = await callHandler(runner, held, attempt, transaction)
   if (failure !== null) {
     await transaction.rollback()
-    // The storage failed it, and may do better soon: no handler is to blame for that.
-    if (isPawlError(failure.error) && failure.error.retryable) throw failure.error
+    if (isStoragesFault(transaction, failure.error)) throw failure.error
     return failure
   }
   try {
@@ -142,6 +141,15 @@ async function tryOnce(
     if (isHandlersFault(context.store, error)) return { error }
     throw error
   }
+}
+
+/**
+ * Whether the storage failed a handler and may do better soon, for which it is not to blame. What it has from
+ * elsewhere, such as another engine, is its own affair.
+ */
+function isStoragesFault(transaction: OpenTransaction, error: unknown): boolean {
+  const causes = isPawlError(error) ? [error, error.cause] : []
+  return causes.some((one) => isPawlError(one) && one.retryable && transaction.hasFailedWith(one))
 }
 
 /** Whether a commit failed for what the handler did: it broke a constraint, or swallowed an error that undid all. */

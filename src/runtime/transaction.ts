@@ -22,11 +22,13 @@ export interface OpenTransaction {
   commit(): Promise<void>
   /** Undoes everything; what is still done in it is refused for this reason. */
   rollback(reason?: Error): Promise<void>
+  /** Whether an error is one that the database gave within it. */
+  hasFailedWith(error: unknown): boolean
 }
 
 /** Prepares a transaction. */
 export function openTransaction(context: Context): OpenTransaction {
-  const { store, db, begin, run, commit, rollback } = context.store.transaction()
+  const { store, db, commit, ...others } = context.store.transaction()
   const commits: Commit[] = []
   const inner = { ...context, store }
   const writer = createWriter(inner, (part) => void commits.push(part))
@@ -41,7 +43,9 @@ export function openTransaction(context: Context): OpenTransaction {
     return call
   }
   return {
-    ...{ context: { ...inner, writer: { ...writer, submit } }, db, begin, run, rollback },
+    ...others,
+    context: { ...inner, writer: { ...writer, submit } },
+    db,
     commit: async () => {
       // What nobody has waited for belongs to it as well.
       while (underWay.size > 0) await Promise.all(underWay)

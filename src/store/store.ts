@@ -156,4 +156,6 @@ export interface Transaction {
   commit(): Promise<void>
   /** Ends it and undoes everything; nothing when it has ended. What is still done in it is refused for this reason. */
   rollback(reason?: Error): Promise<void>
+  /** Whether an error is one that the database gave within it. */
+  hasFailedWith(error: unknown): boolean
 }

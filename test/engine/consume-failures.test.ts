@@ -2,6 +2,7 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { PawlError } from '../../src/index.ts'
 import { consume, keeping, setupNotes } from '../support/consumers.ts'
 import {
   type AnyEngine,
@@ -112,6 +113,19 @@ describe('a handler that fails', () => {
     })
 
     expect(JSON.stringify(await untilParked(engine, 'mailer', 1))).toContain('name')
+  })
+
+  test('with what another engine throws has failed, though trying again might help', async () => {
+    const { engine } = await setupNotes()
+    await makeAgents(engine, 1)
+
+    const { stop } = consume(engine, 'mine', { tries: 2 }, () => {
+      throw new PawlError('storage_busy', 'somebody else has it', { operation: 'write' })
+    })
+
+    const [parked] = await untilParked(engine, 'mine', 1)
+    expect(parked).toMatchObject({ attempts: 2, error: expect.stringContaining('somebody else') })
+    await stop()
   })
 
   test('stays parked over a restart', async () => {

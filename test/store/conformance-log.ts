@@ -1,12 +1,14 @@
 import { expect, test } from 'vitest'
 import type { EntryQuery } from '../../src/store/queries.ts'
-import { EVERY_ENTRY, entryOf, type OpenStore, rowOf, write } from './rows.ts'
+import { EVERY_ENTRY, entryOf, type OpenStore, rowOf, sharedStores, write } from './rows.ts'
 
 /** What any store has to say of the log as a whole. */
 export function describeLog(openStore: OpenStore): void {
+  const filled = sharedStores(openStore, fill)
+
   /** Six entries behind a place, the clock having been set back after the second and the fifth. */
-  async function setup(behind = 0) {
-    const store = await openStore()
+  async function fill(open: OpenStore, behind: number) {
+    const store = await open()
     const times = [1000, 3000, 2000, 2000, 4000, 1500]
     const entries = times.map((createdAt, i) =>
       entryOf(behind + i + 1, i % 2 === 0 ? 'a' : 'b', { createdAt, type: `thing.${'xxyxyx'[i]}` }),
@@ -30,7 +32,7 @@ export function describeLog(openStore: OpenStore): void {
     [4001, undefined],
   ])('has its first entry from %i ms on at place %s', async (time, place) => {
     for (const behind of setups) {
-      const store = await setup(behind)
+      const store = await filled(behind)
       const expected = place === undefined ? undefined : behind + place
 
       expect(await store.placeAt(time), `behind ${behind}`).toBe(expected)
@@ -73,7 +75,7 @@ export function describeLog(openStore: OpenStore): void {
     ['it, of every tenant', { upTo: 3, tenant: null }, [1, 2, 3]],
   ])('is listed up to a place and no further: %s', async (_, query, places) => {
     for (const behind of setups) {
-      const store = await setup(behind)
+      const store = await filled(behind)
       const { after = null, upTo = null } = query
       const moved = (place: number | null) => (place === null ? null : behind + place)
       const bounds = { after: moved(after), upTo: moved(upTo) }

@@ -16,7 +16,7 @@ export function describeOpenTransactions(openStore: OpenStore): void {
 }
 
 const idsIn = async (store: Store): Promise<string[]> => {
-  const query = { after: null, order: 'asc', limit: 100, tenant: 'default', type: 'thing' } as const
+  const query = { after: null, order: 'asc', limit: 100, tenant: null, type: 'thing' } as const
   const bounds = { statuses: null, references: {}, createdAfter: null, createdBefore: null }
   return (await store.listResources({ ...query, ...bounds })).map(({ id }) => id)
 }

@@ -21,6 +21,7 @@ import {
   type OpenStore,
   rowOf,
   set,
+  sharedStores,
   write,
 } from './rows.ts'
 
@@ -445,12 +446,14 @@ function describeOutcomes(openStore: OpenStore): void {
 }
 
 function describeResourceLists(openStore: OpenStore): void {
+  const filled = sharedStores(openStore, fill)
+
   /**
    * Twelve things of two tenants in three statuses, referring to two others; and a stranger. Their entries
    * begin at a place of the log, one transaction each. Those that begin otherwise change at the end.
    */
-  async function setup(first = 1, begun: Partial<ResourceRow> = {}) {
-    const store = await openStore()
+  async function fill(open: OpenStore, first: number, begun: Partial<ResourceRow>) {
+    const store = await open()
     const rows = Array.from({ length: 12 }, (_, i) =>
       rowOf(`t${i}`, {
         tenant: i < 10 ? 'default' : 'other',
@@ -530,7 +533,7 @@ function describeResourceLists(openStore: OpenStore): void {
     ['that refer to nobody', { references: { of: 'none' } }, []],
   ])('has those %s', async (_, query, expected) => {
     for (const [name, first, begun] of setups) {
-      const store = await setup(first, begun)
+      const store = await filled(first, begun)
 
       expect(await idsOf(store, query), name).toEqual(expected.map((i) => `t${i}`))
     }
@@ -543,7 +546,7 @@ function describeResourceLists(openStore: OpenStore): void {
     ['by reference', { references: { of: 'o0' }, order: 'desc' }],
   ])('goes on page by page, without a gap or a repetition: %s', async (_, query) => {
     for (const [name, first, begun] of setups) {
-      const store = await setup(first, begun)
+      const store = await filled(first, begun)
       const found: string[] = []
       let after: number | null = null
       for (;;) {
@@ -560,7 +563,7 @@ function describeResourceLists(openStore: OpenStore): void {
   test('has what it had when the log has been pruned, wholly or in part', async () => {
     const query = { statuses: ['busy', 'gone'] }
     for (const [name, first, begun] of setups) {
-      const store = await setup(first, begun)
+      const store = await fill(openStore, first, begun)
       const before = await idsOf(store, query)
       const { head } = await store.log()
       for (const through of [head - 3, head]) {
@@ -573,9 +576,11 @@ function describeResourceLists(openStore: OpenStore): void {
 }
 
 function describeEntryLists(openStore: OpenStore): void {
+  const filled = sharedStores(openStore, fill)
+
   /** Ten entries behind a place, of two resources in two tenants, of three types, every fourth internal. */
-  async function setup(behind = 0) {
-    const store = await openStore()
+  async function fill(open: OpenStore, behind: number) {
+    const store = await open()
     const entries = Array.from({ length: 10 }, (_, i) =>
       entryOf(behind + i + 1, i % 2 === 0 ? 'a' : 'b', {
         tenant: i % 2 === 0 ? 'default' : 'other',
@@ -636,7 +641,7 @@ function describeEntryLists(openStore: OpenStore): void {
     ['after a place, of two types', { after: 5, types: ['thing.x', 'thing.y'] }, [7, 9]],
   ])('has those %s', async (_, query, expected) => {
     for (const [listed, behind] of Object.entries(setups)) {
-      const store = await setup(behind)
+      const store = await filled(behind)
       const from = query.after === undefined ? {} : { after: behind + Number(query.after) }
 
       const places = await placesOf(store, { ...query, ...from })
@@ -647,7 +652,7 @@ function describeEntryLists(openStore: OpenStore): void {
 
   test('has single ones by their ids, and the types that there are', async () => {
     for (const [listed, behind] of Object.entries(setups)) {
-      const store = await setup(behind)
+      const store = await filled(behind)
       const all = await store.listEntries({ ...EVERY_ENTRY, tenant: null })
 
       for (const { id, seq } of all) expect((await store.findEntry(id))?.seq, listed).toBe(seq)
@@ -661,7 +666,7 @@ function describeEntryLists(openStore: OpenStore): void {
   })
 
   test('has those at given places, in the order given', async () => {
-    const store = await setup()
+    const store = await filled(0)
 
     const entries = await store.entriesAt([9, 2, 77, 3])
 

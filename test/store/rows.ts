@@ -1,11 +1,37 @@
+import { afterAll } from 'vitest'
 import { ask, type Plan } from '../../src/core/questions.ts'
 import type { ResourceRow, SealedEntry, TimerChange } from '../../src/core/rows.ts'
 import { firstIdAt } from '../../src/ids.ts'
 import type { EntryQuery, ResourceQuery, TimerQuery } from '../../src/store/queries.ts'
 import type { Store, Writes } from '../../src/store/store.ts'
 
-/** Opens an empty store that is closed when the test is over; it waits that many milliseconds for others. */
-export type OpenStore = (busyTimeout?: number) => Promise<Store>
+/** Has something done later. */
+export type Later = (work: () => void | Promise<void>) => void
+
+/**
+ * Opens an empty store that is closed when the test is over, or else later; it waits that many milliseconds
+ * for others.
+ */
+export type OpenStore = (busyTimeout?: number, later?: Later) => Promise<Store>
+
+/** Fills each store once for all tests that only read it: to fill one takes much longer than to read it. */
+export function sharedStores<Filling extends readonly unknown[]>(
+  openStore: OpenStore,
+  fill: (openStore: OpenStore, ...filling: Filling) => Promise<Store>,
+): (...filling: Filling) => Promise<Store> {
+  const stores = new Map<string, Promise<Store>>()
+  const closing: (() => void | Promise<void>)[] = []
+  afterAll(async () => {
+    for (const close of closing.toReversed()) await close()
+  })
+  const open: OpenStore = (busyTimeout) => openStore(busyTimeout, (close) => closing.push(close))
+  return (...filling) => {
+    const key = JSON.stringify(filling)
+    const store = stores.get(key) ?? fill(open, ...filling)
+    stores.set(key, store)
+    return store
+  }
+}
 
 /** What writes nothing. */
 export const NOTHING: Writes = {

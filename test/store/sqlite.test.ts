@@ -1,28 +1,39 @@
+import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { openSqliteStore, type SqliteOptions } from '../../src/store/sqlite/store.ts'
 import type { Store } from '../../src/store/store.ts'
 import { caught } from '../support/errors.ts'
-import { temporaryFile } from '../support/temp.ts'
+import { makeTemporaryDirectory, removeDirectory, temporaryFile } from '../support/temp.ts'
 import { describeStore } from './conformance.ts'
-import { rowOf, write } from './rows.ts'
+import { type Later, rowOf, write } from './rows.ts'
 
-async function open(database: SqliteOptions['database'], busyTimeout = 1000): Promise<Store> {
+async function open(
+  database: SqliteOptions['database'],
+  busyTimeout = 1000,
+  later: Later = onTestFinished,
+): Promise<Store> {
   const store = await openSqliteStore({ database, durability: 'relaxed', busyTimeout })
-  onTestFinished(() => store.close())
+  later(() => store.close())
   return store
 }
 
-function applicationDatabase(): Sqlite.Database {
-  const database = new Sqlite(temporaryFile())
-  onTestFinished(() => void database.close())
+function fileUntil(later: Later = onTestFinished): string {
+  const directory = makeTemporaryDirectory()
+  later(() => removeDirectory(directory))
+  return join(directory, 'pawl.db')
+}
+
+function applicationDatabase(later: Later = onTestFinished): Sqlite.Database {
+  const database = new Sqlite(fileUntil(later))
+  later(() => void database.close())
   return database
 }
 
-describeStore('SQLite in memory', (timeout) => open(':memory:', timeout))
-describeStore('SQLite in a file', (timeout) => open(temporaryFile(), timeout))
-describeStore('SQLite that the application has open', (timeout) =>
-  open(applicationDatabase(), timeout),
+describeStore('SQLite in memory', (timeout, later) => open(':memory:', timeout, later))
+describeStore('SQLite in a file', (timeout, later) => open(fileUntil(later), timeout, later))
+describeStore('SQLite that the application has open', (timeout, later) =>
+  open(applicationDatabase(later), timeout, later),
 )
 
 describe('an SQLite store', () => {

@@ -4,7 +4,7 @@ import type { Database } from 'better-sqlite3'
 import type { SealedEntry } from '../../core/rows.ts'
 import type { Audit } from '../audit.ts'
 import { resourceReader } from './answers.ts'
-import { type Chain, createChain } from './chain.ts'
+import { type Chain, createChain, MILESTONE, STEPS } from './chain.ts'
 import { entryColumns, toEntryRow } from './columns.ts'
 import type { Immediate } from './deferred.ts'
 import { prepare, queries } from './statement.ts'
@@ -54,23 +54,26 @@ function entryByPlace(database: Database) {
   )
 }
 
-/** Finds the entries of a version by halving: versions grow with the places of the log. */
+/** Finds the entries of a version: they begin less than a step of the chain behind the milestone before them. */
 function changeReader(database: Database): (id: string, version: number) => SealedEntry[] {
   const chain = createChain<SealedEntry>(database, entryColumns)
-  const first = (id: string, after: number) => chain.after(id, after, 1)[0]
+  const milestone = prepare(database, (slot) =>
+    queries
+      .selectFrom('pawl_events')
+      .select('seq')
+      .where('resource_id', '=', slot('id'))
+      .where(MILESTONE)
+      .where('resource_version', '<', slot('version'))
+      .orderBy('seq', 'desc')
+      .limit(1),
+  )
   return (id, version) => {
-    let [low, high] = [0, chain.before(id, null, 1)[0]?.seq ?? 0]
-    while (low < high) {
-      const middle = Math.floor((low + high) / 2)
-      const found = first(id, middle)
-      if (found !== undefined && found.resourceVersion < version) low = found.seq
-      else high = middle
-    }
-    return entriesAt(chain, id, version, low).map(toEntryRow)
+    const after = milestone.get({ id, version })?.seq ?? 0
+    return entriesAt(chain, id, version, after).map(toEntryRow)
   }
 }
 
-const AT_ONCE = 32
+const AT_ONCE = STEPS
 
 /** The entries of a version, which begin behind a place. */
 function entriesAt(

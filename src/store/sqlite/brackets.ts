@@ -40,12 +40,21 @@ export function createBrackets(database: Database): Brackets {
       throw commitError(cause)
     }
   }
+  const release = statement('release pawl')
   return {
     view: { open: statement('begin'), keep: undo, undo },
     whole: { open: statement('begin immediate'), keep, undo },
     part: {
       open: statement('savepoint pawl'),
-      keep: statement('release pawl'),
+      keep: () => {
+        try {
+          release()
+        } catch (cause) {
+          // It is reported as failed: then nothing of it may stay.
+          undo()
+          throw cause
+        }
+      },
       undo: undoing(database, 'rollback to pawl; release pawl', undo),
     },
   }

@@ -1,12 +1,15 @@
 /** How are the entries of one resource found, without an index of them all? @module */
 
 import type { Database } from 'better-sqlite3'
-import { type RawBuilder, sql } from 'kysely'
+import { type RawBuilder, type SqlBool, sql } from 'kysely'
 import { prepare, queries, type Slot } from './statement.ts'
 
 // Each entry knows the one before it of its resource, and an index leads to every 32nd: whichever is
 // asked for, it is at most so many steps away from one that is found at once.
-const STEPS = 32
+export const STEPS = 32
+
+/** Whether an entry is one that the index leads to, within a query. */
+export const MILESTONE = sql<SqlBool>`ordinal % ${sql.lit(STEPS)} = 0`
 
 /** Reads stretches of a resource's entries, in the order of the log or against it. */
 export interface Chain<Row> {
@@ -58,7 +61,7 @@ function forwards(selected: RawBuilder<unknown>, slot: Slot<keyof Stretch>) {
     )
     select ${selected} from pawl_events
     where seq in (select seq from chain) and resource_id = ${id}
-    order by seq limit ${slot('limit')}`
+    order by seq limit ${slot('limit')} + 0`
 }
 
 /** Back from the first milestone at the place or behind it, or from the end, for as many as are asked for. */
@@ -75,7 +78,7 @@ function backwards(selected: RawBuilder<unknown>, slot: Slot<keyof Stretch>) {
     )
     select ${selected} from pawl_events
     where seq in (select seq from chain where seq < ${place}) and resource_id = ${id}
-    order by seq desc limit ${limit}`
+    order by seq desc limit ${limit} + 0`
 }
 
 function startAfter(slot: Slot<keyof Stretch>, isAhead: RawBuilder<unknown>) {
@@ -83,7 +86,7 @@ function startAfter(slot: Slot<keyof Stretch>, isAhead: RawBuilder<unknown>) {
     select coalesce(
       (
         select seq from pawl_events
-        where resource_id = ${slot('id')} and ordinal % ${sql.lit(STEPS)} = 0 and ${isAhead}
+        where resource_id = ${slot('id')} and ${MILESTONE} and ${isAhead}
         order by seq limit 1 offset ${slot('skip')}
       ),
       (select latest from pawl_resources where id = ${slot('id')})

@@ -2,6 +2,7 @@
 
 import type { Database } from 'better-sqlite3'
 import { closed, isPawlError, PawlError } from '../../errors.ts'
+import type { Bracket } from './brackets.ts'
 import { untilFree } from './busy.ts'
 import { storageError } from './failures.ts'
 import { type Gate, gateOf, type Token } from './gate.ts'
@@ -14,8 +15,8 @@ export interface Connection {
   pass<T>(operation: string, work: () => T): Promise<T>
   /** The same for work that writes. */
   write<T>(work: () => T): Promise<T>
-  /** Keeps the connection for a transaction, which `begin` opens, until the function that it gives is called. */
-  take(token: Token, begin: () => void, head: () => number): Promise<() => void>
+  /** Keeps the connection for a transaction, which the bracket opens, until the function that it gives is called. */
+  take(token: Token, bracket: Bracket, head: () => number): Promise<() => void>
   /** Runs work that belongs to a transaction. */
   inside<T>(token: Token, work: () => Promise<T>): Promise<T>
   /** Throws `closed` after the end, and `transaction_misuse` in work that belongs to a transaction that is open. */
@@ -73,9 +74,9 @@ export function createConnection(database: Database, timeout: number): Connectio
         countWrite()
         return result
       }),
-    take: async (token, begin, head) => {
+    take: async (token, bracket, head) => {
       requireAccess()
-      const giveBack = await lock('transaction', () => taken(gate, token, begin, head))
+      const giveBack = await lock('transaction', () => taken(gate, token, bracket, head))
       return () => {
         countWrite()
         giveBack()
@@ -112,9 +113,15 @@ function attempted<T>(database: Database, operation: string, work: () => T): T {
 }
 
 /** Begins a transaction and shuts the gate behind it; gives what opens it again. */
-function taken(gate: Gate, token: Token, begin: () => void, head: () => number): () => void {
+function taken(gate: Gate, token: Token, { open: begin, undo }: Bracket, head: () => number) {
   begin()
-  gate.headAtBegin = head()
+  try {
+    gate.headAtBegin = head()
+  } catch (error) {
+    // Nobody will get what would give the lock back.
+    undo()
+    throw error
+  }
   token.active = true
   const open = gate.keep()
   return () => {

@@ -8,7 +8,7 @@ import { type Chain, createChain } from './chain.ts'
 import { readColumns, toReadEntry } from './columns.ts'
 import { LISTED, listedPlace } from './listing.ts'
 import { MOST_PARTS, merged } from './merged.ts'
-import { prepare, queries } from './statement.ts'
+import { prepare, queries, type Slot } from './statement.ts'
 
 /** Runs a query whose shape depends on its filters; each row is an array of its columns. */
 export type Run = (query: Compilable) => unknown[]
@@ -17,9 +17,11 @@ export type Run = (query: Compilable) => unknown[]
 export function createEntryLister(database: Database, run: Run) {
   const chain = createChain<unknown>(database, readColumns, true)
   const [place, unlisted] = [listedPlace(database), stretchReader(database)]
+  const narrowed = narrowing(database)
   return (query: EntryQuery): ReadEntry[] => {
     const stretch = stretchOf(query)
-    if (query.resourceId !== null) return alongChain(chain, query.resourceId, query, stretch)
+    if (query.resourceId !== null)
+      return alongChain(chain, query.resourceId, query, narrowed(query, stretch))
     if (query.tenant === null) return run(entriesPart(query, stretch)).map(toReadEntry)
     const listed = place()
     const [after, through] = stretch
@@ -51,14 +53,35 @@ function alongChain(
   const { order, limit } = query
   const found: ReadEntry[] = []
   let place = order === 'asc' ? first : last + 1
-  for (;;) {
-    const rows = order === 'asc' ? after(id, place, limit) : before(id, place, limit)
+  // What is asked for may be rare among all that the resource has been through.
+  for (let size = limit; ; size = Math.max(limit, Math.min(2 * size, MOST_AT_ONCE))) {
+    const rows = order === 'asc' ? after(id, place, size) : before(id, place, size)
     const entries = rows.map(toReadEntry)
-    found.push(...entries.filter((entry) => entry.seq <= last && isAskedFor(entry, query)))
-    place = entries.at(-1)?.seq ?? last
-    const isEnd = entries.length < limit || (order === 'asc' && place >= last)
-    if (isEnd || found.length >= limit) return found.slice(0, limit)
+    const isWithin = ({ seq }: ReadEntry) => seq > first && seq <= last
+    found.push(...entries.filter((entry) => isWithin(entry) && isAskedFor(entry, query)))
+    const end = entries.at(-1)
+    if (end === undefined || entries.length < size || !isWithin(end) || found.length >= limit)
+      return found.slice(0, limit)
+    place = end.seq
   }
+}
+
+const MOST_AT_ONCE = 1000
+
+/** Prepares narrowing a stretch of the log to a time. */
+function narrowing(database: Database) {
+  const bound = (place: (slot: Slot<'time' | 'id'>) => RawBuilder<number>) => {
+    const statement = prepare(database, (slot: Slot<'time' | 'id'>) =>
+      queries.selectNoFrom(place(slot).as('seq')),
+    )
+    return (time: number) => statement.get({ time, id: firstIdAt('evt', time) })?.seq ?? 0
+  }
+  const first = bound((slot) => firstSince(slot('id')))
+  const last = bound((slot) => lastUntil(slot('id'), slot('time')))
+  return ({ since, until }: EntryQuery, [after, through]: Stretch): Stretch => [
+    since === null ? after : Math.max(after, first(since) - 1),
+    until === null ? through : Math.min(through, last(until)),
+  ]
 }
 
 function isAskedFor(entry: ReadEntry, query: EntryQuery): boolean {
@@ -166,18 +189,26 @@ function timeBounds(
 ): RawBuilder<SqlBool>[] {
   const bounds: RawBuilder<SqlBool>[] = []
   if (since !== null) {
-    const first = sql`coalesce(
-      (select min(seq) from pawl_listing where id >= ${firstIdAt('evt', since)}), ${LISTED} + 1
-    )`
+    const first = firstSince(firstIdAt('evt', since))
     bounds.push(sql`${sql.ref(seq)} >= ${first}`, sql`${sql.ref(created)} >= ${since}`)
   }
   if (until !== null) {
-    const last = sql`coalesce(
-      (select max(seq) from pawl_events where seq > ${LISTED} and created_at < ${until}),
-      (select max(seq) from pawl_listing where id < ${firstIdAt('evt', until)}),
-      0
-    )`
+    const last = lastUntil(firstIdAt('evt', until), until)
     bounds.push(sql`${sql.ref(seq)} <= ${last}`, sql`${sql.ref(created)} < ${until}`)
   }
   return bounds
+}
+
+/** The first place from a time on, or an earlier one; `id` is what sorts right before the ids of that time. */
+function firstSince(id: string): RawBuilder<number> {
+  return sql<number>`coalesce((select min(seq) from pawl_listing where id >= ${id}), ${LISTED} + 1)`
+}
+
+/** The last place from before a time. */
+function lastUntil(id: string, time: number): RawBuilder<number> {
+  return sql<number>`coalesce(
+    (select max(seq) from pawl_events where seq > ${LISTED} and created_at < ${time}),
+    (select max(seq) from pawl_listing where id < ${id}),
+    0
+  )`
 }

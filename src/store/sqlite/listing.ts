@@ -9,8 +9,13 @@ import { prepare, queries } from './statement.ts'
 // to costs next to nothing. Whoever reads looks through so many entries besides: tens of microseconds.
 const AT_ONCE = 128
 
-/** The last place that is listed, within a query: what stands behind it is not in the listing yet. */
-export const LISTED = sql<number>`(select coalesce(max(seq), 0) from pawl_listing)`
+/**
+ * The last place that is listed, within a query: what stands behind it is not in the listing yet. Where all that was
+ * listed has been pruned, the last of that.
+ */
+export const LISTED = sql<number>`(
+  select coalesce(max(seq), (select pruned from pawl_log where id = 1), 0) from pawl_listing
+)`
 
 /** The resources with entries that are not listed yet, within a query. */
 export const UNLISTED = queries

@@ -6,6 +6,7 @@ import type { ResourceQuery, TimerQuery } from '../queries.ts'
 import type { Reads } from '../store.ts'
 import { resourceColumns, timerColumns, toResourceRow, toTimerRow } from './columns.ts'
 import type { Immediate } from './deferred.ts'
+import { notedStatuses } from './distinct.ts'
 import { createEntryLister } from './entry-lists.ts'
 import { UNLISTED } from './listing.ts'
 import { MOST_PARTS, merged, type Part } from './merged.ts'
@@ -28,30 +29,35 @@ export function createLister(database: Database): Lister {
     statements.set(text, statement)
     return statement.all(...parameters)
   }
+  const noted = notedStatuses(database)
   return {
     // A machine can have no status but the one that lists leave out.
     listResources: (query) =>
-      query.statuses?.length === 0 ? [] : all(resourcesQuery(query)).map(toResourceRow),
+      query.statuses?.length === 0 ? [] : all(resourcesQuery(query, noted)).map(toResourceRow),
     listEntries: createEntryLister(database, (query) => all(query, true)),
     listTimers: (query) => all(timersQuery(query)).map(toTimerRow),
   }
 }
 
-function resourcesQuery(query: ResourceQuery): Compilable {
+type Noted = ReturnType<typeof notedStatuses>
+
+function resourcesQuery(query: ResourceQuery, noted: Noted): Compilable {
   const [reference, ...others] = Object.entries(query.references)
-  if (reference === undefined) return merged(resourcesByStatus(query), 'position', query)
+  if (reference === undefined) return merged(resourcesByStatus(query, noted), 'position', query)
   const parts = [1, 0].map((live) => resourcesReferring(query, reference, others, live))
   return merged(parts, 'position', query)
 }
 
-function resourcesByStatus(query: ResourceQuery): Part[] {
-  const { statuses, tenant } = query
+function resourcesByStatus(query: ResourceQuery, noted: Noted): Part[] {
+  const { tenant, type } = query
+  if (tenant === null) return [resourcesOfType(query)]
   // A definition that names statuses itself has not said which there are.
-  const isScan = statuses === null || statuses.length > MOST_PARTS || tenant === null
-  return isScan
-    ? [resourcesOfType(query)]
-    : [...statuses.map((status) => resourcesNoted(query, status)), resourcesSince(query)]
+  const statuses = query.statuses ?? noted(tenant, type, MOST_PARTS + 1).filter(isListed)
+  if (statuses.length > MOST_PARTS) return [resourcesOfType(query)]
+  return [...statuses.map((status) => resourcesNoted(query, status)), resourcesSince(query)]
 }
+
+const isListed = (status: string) => status !== 'deleted'
 
 const columnsOf = (table: 'pawl_resources') =>
   resourceColumns.map((column) => `${table}.${column}` as const)

@@ -6,6 +6,7 @@ import type { LogRow, Reads } from '../store.ts'
 import { resourceReader } from './answers.ts'
 import { entryColumns, timerColumns, toEntryRow, toTimerRow } from './columns.ts'
 import type { Immediate } from './deferred.ts'
+import { following } from './distinct.ts'
 import { LISTED, logRow } from './listing.ts'
 import { prepare, queries } from './statement.ts'
 
@@ -63,13 +64,6 @@ function latestTypes(database: Database) {
       .distinct()
       .where('seq', '>', LISTED),
   )
-}
-
-/** Goes from one to the next of an index, passing over all that are alike: their number does not matter. */
-function following(next: (after: string) => string | null | undefined): string[] {
-  const found: string[] = []
-  for (let one = next(''); typeof one === 'string'; one = next(one)) found.push(one)
-  return found
 }
 
 function typeAfter(database: Database) {

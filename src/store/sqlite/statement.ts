@@ -14,7 +14,8 @@ import type { Tables } from '../schema.ts'
 
 /**
  * Compiles so that a statement is planned once. A limit that is a bare parameter could change the plan, so SQLite
- * plans the statement anew whenever one is bound, which takes longer than most of them run; a sum could not.
+ * plans the statement anew whenever one is bound, which takes longer than most of them run; a sum could not. Where
+ * SQL is written by hand, the sum is as well.
  */
 class Compiler extends SqliteQueryCompiler {
   protected override visitLimit(node: LimitNode): void {

@@ -108,7 +108,11 @@ function createOuter(
     brokeConstraint,
     headNow: async () => {
       connection.requireAccess()
-      return connection.headAtBegin() ?? head()
+      try {
+        return connection.headAtBegin() ?? head()
+      } catch (error) {
+        throw storageError('read', error)
+      }
     },
     // Not refused within a transaction: whoever watches for commits does so for many.
     othersCommits: () =>

@@ -1,7 +1,7 @@
 /** How does a transaction span awaits? @module */
 
 import { Kysely } from 'kysely'
-import { PawlError } from '../../errors.ts'
+import { isPawlError, messageOf, PawlError } from '../../errors.ts'
 import type { AnyTables, Store, Transaction } from '../store.ts'
 import type { Bracket } from './brackets.ts'
 import type { Connection } from './connection.ts'
@@ -25,27 +25,36 @@ export function createTransaction(parts: TransactionParts): Transaction {
   const { connection, whole, storeWithin, head } = parts
   const { database } = connection
   const token: Token = { active: false }
+  const failures = new WeakSet<object>()
   let giveBack: Promise<() => void> | null = null
   let ended: Error | null = null
+  // The error with which the database has undone it.
+  let undoing: unknown
 
+  const fail = (error: unknown): never => {
+    if (isPawlError(error)) failures.add(error)
+    throw error
+  }
   const requireGoing = (): void => {
     if (ended !== null) throw ended
   }
   const begin = async (): Promise<void> => {
     requireGoing()
-    giveBack ??= connection.take(token, whole.open, head)
-    await giveBack
+    giveBack ??= connection.take(token, whole, head)
+    await giveBack.catch(fail)
     requireGoing()
   }
   const within: When = async (work) => {
     await begin()
     await connection.turn()
     requireGoing()
-    if (!database.inTransaction) throw undone()
+    if (!database.inTransaction) throw undone(undoing)
     try {
       return work()
-    } catch (error) {
-      throw storageError('transaction', error)
+    } catch (cause) {
+      const error = storageError('transaction', cause)
+      if (!database.inTransaction) undoing ??= error
+      return fail(error)
     }
   }
   const end = async (close: () => void, reason?: Error): Promise<void> => {
@@ -67,22 +76,25 @@ export function createTransaction(parts: TransactionParts): Transaction {
     commit: async () => {
       requireGoing()
       await end(() => {
-        if (!database.inTransaction) throw indeterminate(undone())
+        if (!database.inTransaction) throw indeterminate(undone(undoing))
         whole.keep()
       })
     },
     rollback: (reason) => end(whole.undo, reason),
+    hasFailedWith: (error) => isPawlError(error) && failures.has(error),
   }
 }
 
-function undone(): PawlError<'transaction_misuse'> {
-  return misuse(
-    'it is no longer open on the database',
-    'an error before this one has undone it, or the application has ended it itself',
-  )
+function undone(cause: unknown): PawlError<'transaction_misuse'> {
+  const advice =
+    cause === undefined
+      ? 'an error before this one has undone it, or the application has ended it itself'
+      : `an error before this one has undone it: ${messageOf(cause)}`
+  return misuse('it is no longer open on the database', advice, cause)
 }
 
-function misuse(reason: string, advice: string): PawlError<'transaction_misuse'> {
+function misuse(reason: string, advice: string, cause?: unknown): PawlError<'transaction_misuse'> {
   const message = `the transaction cannot be used: ${reason}; ${advice}`
-  return new PawlError('transaction_misuse', message, { reason })
+  const options = cause === undefined ? {} : { cause }
+  return new PawlError('transaction_misuse', message, { reason }, options)
 }
