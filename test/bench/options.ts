@@ -14,7 +14,10 @@ export interface Sizes {
 }
 
 /** What is measured besides the entries. */
-const PARTS = ['timers', 'history', 'subscribe', 'open', 'phases'] as const
+const PARTS = ['timers', 'history', 'subscribe', 'open', 'phases', 'size'] as const
+
+// It takes minutes and several gigabytes: only for those who ask for it by name.
+const LARGE = 'size'
 
 const FULL: Sizes = { rounds: 3, few: 10_000, many: 1_000_000, timers: 100_000 }
 const QUICK: Sizes = { rounds: 1, few: 10_000, many: 100_000, timers: 10_000 }
@@ -34,7 +37,8 @@ export function parseOptions(args: readonly string[]): Asked {
   const { only, quick = false } = parseArgs({ args: [...args], options }).values
   const names = only?.split(',') ?? null
   refuseUnknown(names ?? [])
-  const isWanted = (name: string) => names === null || names.some((asked) => isPartOf(asked, name))
+  const isWanted = (name: string) =>
+    names === null ? name !== LARGE : names.some((asked) => isPartOf(asked, name))
   const peers = CONTRACT.filter(({ name }) => isWanted(name)).map(({ over }) => over)
   const entries = ENTRIES.filter(
     ({ name, durability }) => isWanted(name) || (durability === 'full' && peers.includes(name)),

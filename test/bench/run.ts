@@ -11,6 +11,7 @@ import { measureHistory } from './history.ts'
 import { measureOpen } from './open.ts'
 import { type Asked, parseOptions, type Sizes } from './options.ts'
 import { measurePhases, type Phase } from './phases.ts'
+import { measureSize } from './size.ts'
 import { measureSubscribe } from './subscribe.ts'
 import { phaseLines, type Result, table, verdictLines } from './table.ts'
 import { measureTimers } from './timers.ts'
@@ -22,6 +23,7 @@ async function measureAll(asked: Asked, folder: string): Promise<Found> {
   const found: Found[] = []
   if (logs !== null && isAsked('history')) found.push(await measureHistory(logs.few, logs.many))
   if (logs !== null && isAsked('open')) found.push(await measureOpen(logs.many))
+  if (isAsked('size')) found.push(await measureSize(folder))
   // Round by round, everything in turn: what disturbs the machine disturbs all of them.
   for (let round = 1; round <= sizes.rounds; round++) {
     const files = join(folder, `round-${round}`)
