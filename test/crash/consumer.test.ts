@@ -6,24 +6,22 @@ import { collect, typesOf } from '../support/engine.ts'
 import { openRaw, rowsOf } from '../support/raw.ts'
 import { temporaryFile } from '../support/temp.ts'
 import { until } from '../support/until.ts'
-import { type Compiled, compile } from './compiled.ts'
+import { type Bundled, bundleForMany } from './bundled.ts'
 import { COPIED, COPIER, LEASE_MS } from './copies.ts'
 import { numberFrom, randomFrom, report, sizeFor } from './settings.ts'
 
 // Everybody's run is short; the one that decides is long.
-const KILLS = numberFrom('PAWL_KILLS', sizeFor({ quick: 10, ci: 100, deep: 1000 }))
+const KILLS = numberFrom('PAWL_KILLS', sizeFor({ quick: 10, ci: 200, deep: 1000 }))
 const SEED = numberFrom('PAWL_SEED', Date.now() % 1_000_000)
 
 /** How many processes run the consumer: one works, the others stand by. */
 const PROCESSES = 2
 
-const script = new URL('./consuming-process.ts', import.meta.url)
-
-let compiled: Compiled
+let bundled: Bundled
 beforeAll(() => {
-  compiled = compile()
+  bundled = bundleForMany(new URL('./consuming-process.ts', import.meta.url))
 })
-afterAll(() => compiled.remove())
+afterAll(() => bundled.remove())
 
 /** Opens an engine on a file with the table of the consumer. */
 async function setup() {
@@ -42,7 +40,7 @@ function startConsumers(database: string) {
   let latest = 0
   let begun = 0
   const start = (): ChildProcess => {
-    const child = fork(compiled.pathOf(script), [database])
+    const child = fork(bundled.path, [database])
     child.on('message', (seq: number) => {
       working = child
       latest = seq
@@ -57,6 +55,15 @@ function startConsumers(database: string) {
   return {
     begun: () => begun,
     latest: () => latest,
+    /** Asks the process that is at work to end: it leaves its compiled code to all those that are started later. */
+    retire: async (): Promise<void> => {
+      const retiring = working
+      if (retiring === undefined) throw new Error('nobody is at work')
+      const gone = once(retiring, 'exit')
+      retiring.kill('SIGTERM')
+      expect(await gone).toEqual([0, null])
+      running.splice(running.indexOf(retiring), 1, start())
+    },
     /** Holds up the process that is at work until others have taken over, unless it has the lock. */
     freeze: async (): Promise<void> => {
       const frozen = working
@@ -90,6 +97,12 @@ async function writeSome(engine: Engine, agent: string, count: number): Promise<
   await Promise.all(tasks)
 }
 
+/** Waits for so many copies as long as it goes on: after many kills on a busy machine, many are left. */
+async function untilCopied(copied: () => number, wanted: number): Promise<void> {
+  for (let seen = copied(); seen < wanted; seen = copied())
+    await until(() => copied() > seen, 'the next copy')
+}
+
 /** Rings after some time. */
 function after(milliseconds: number): Promise<unknown> {
   return once(AbortSignal.timeout(milliseconds), 'abort')
@@ -99,6 +112,7 @@ describe('a consumer that is killed again and again', () => {
   test(`copies every event once and in order, over ${KILLS} kills`, {
     timeout: 60_000 + KILLS * 3000,
   }, async () => {
+    report(`consumer: seed ${SEED}`)
     const random = randomFrom(SEED)
     const upTo = (most: number) => Math.floor(random() * most)
     const { database, engine, raw } = await setup()
@@ -107,6 +121,10 @@ describe('a consumer that is killed again and again', () => {
     let inTheMiddle = 0
     const stored = async () => (await engine.consumers.list())[0]?.position ?? 0
 
+    const writing = writeSome(engine, agent, 20)
+    await until(() => consumers.begun() > 20, 'some events')
+    await consumers.retire()
+    await writing
     for (let kill = 0; kill < KILLS; kill++) {
       const begun = consumers.begun()
       const writing = writeSome(engine, agent, 1 + upTo(20))
@@ -122,7 +140,7 @@ describe('a consumer that is killed again and again', () => {
       collect(await engine.events.list({ type: COPIED, order: 'asc', limit: 1000 }))
     const copied = () => rowsOf(raw, 'copies').length
     const expected = (await matching()).length
-    await until(() => copied() >= expected, 'the last copy')
+    await untilCopied(copied, expected)
     await writeSome(engine, agent, 2)
     const events = await matching()
     await until(() => copied() >= events.length, 'the very last copy')

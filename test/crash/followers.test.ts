@@ -8,7 +8,7 @@ import { runInNewContext } from 'node:vm'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { createEngine } from '../../src/index.ts'
 import { temporaryFile } from '../support/temp.ts'
-import { type Compiled, compile } from './compiled.ts'
+import { type Bundled, bundle } from './bundled.ts'
 import { numberFrom, report } from './settings.ts'
 
 const EVENTS = numberFrom('PAWL_EVENTS', 20_000)
@@ -20,13 +20,11 @@ const MOST_GROWTH_MB = 20
 /** The last event says so: subscribers do not know how many there will be. */
 const LAST = 'the last event'
 
-const script = new URL('./writing-process.ts', import.meta.url)
-
-let compiled: Compiled
+let bundled: Bundled
 beforeAll(() => {
-  compiled = compile()
+  bundled = bundle(new URL('./writing-process.ts', import.meta.url))
 })
-afterAll(() => compiled.remove())
+afterAll(() => bundled.remove())
 
 interface Seen {
   readonly id: string
@@ -110,7 +108,7 @@ function usedHeap(): number {
 /** Processes that are ready to write so many events each; gives what has them begin and waits for their end. */
 async function prepareWriters(database: string, events: number): Promise<() => Promise<unknown>> {
   const children = Array.from({ length: WRITERS }, () =>
-    fork(compiled.pathOf(script), [database, String(events)]),
+    fork(bundled.path, [database, String(events)]),
   )
   onTestFinished(() => {
     for (const child of children) child.kill('SIGKILL')

@@ -15,7 +15,7 @@ import {
   repeat,
   triedIn,
 } from './aftermath.ts'
-import { type Bundled, bundle } from './bundled.ts'
+import { type Bundled, bundleForMany } from './bundled.ts'
 import { OWN_SCHEMA, openFast } from './fast-platform.ts'
 import type { Scripted } from './scripted.ts'
 import { numberFrom, report, sizeFor } from './settings.ts'
@@ -23,7 +23,7 @@ import { canTrace, traced } from './strace.ts'
 
 const POINTS = numberFrom(
   'PAWL_POINTS',
-  sizeFor({ quick: 6, ci: 100, deep: Number.MAX_SAFE_INTEGER }),
+  sizeFor({ quick: 6, ci: 200, deep: Number.MAX_SAFE_INTEGER }),
 )
 
 /** The calls of the system with which SQLite changes files; Node itself uses none of them here. */
@@ -42,7 +42,7 @@ const isTracing = canTrace('kill at every write')
 
 let bundled: Bundled
 beforeAll(() => {
-  bundled = bundle(new URL('./scripted-process.ts', import.meta.url))
+  bundled = bundleForMany(new URL('./scripted-process.ts', import.meta.url))
 })
 afterAll(() => bundled.remove())
 

@@ -1,6 +1,7 @@
+import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { temporaryFile } from '../support/temp.ts'
+import { makeTemporaryDirectory, removeDirectory, temporaryFile } from '../support/temp.ts'
 import { until } from '../support/until.ts'
 import {
   type Book,
@@ -13,27 +14,43 @@ import {
   repeat,
   triedIn,
 } from './aftermath.ts'
-import { type Bundled, bundle } from './bundled.ts'
+import { type Bundled, bundleForMany } from './bundled.ts'
 import { copyAgents, lagOf, OWN_SCHEMA, openFast } from './fast-platform.ts'
-import { prepareVictims, type Victims } from './killing.ts'
+import { prepareVictims, rehearse, type Victims } from './killing.ts'
 import { numberFrom, randomFrom, report, sizeFor } from './settings.ts'
 
-const KILLS = numberFrom('PAWL_KILLS', sizeFor({ quick: 12, ci: 150, deep: 5000 }))
+const KILLS = numberFrom('PAWL_KILLS', sizeFor({ quick: 12, ci: 300, deep: 5000 }))
 const SEED = numberFrom('PAWL_SEED', Date.now() % 1_000_000)
 
 /** How many kills a file lives through; more, and checking all of it takes longer than all else. */
-const KILLS_PER_FILE = 20
+const KILLS_PER_FILE = 10
 
 let bundled: Bundled
 let victims: Victims
-beforeAll(() => {
-  bundled = bundle(new URL('./killed-process.ts', import.meta.url))
+beforeAll(async () => {
+  bundled = bundleForMany(new URL('./killed-process.ts', import.meta.url))
+  await rehearseOnce(bundled.path)
   victims = prepareVictims(bundled.path, 2)
 })
 afterAll(() => {
   victims.stop()
   bundled.remove()
 })
+
+/** One process works on a file of its own, before any is killed. */
+async function rehearseOnce(path: string): Promise<void> {
+  const folder = makeTemporaryDirectory()
+  const database = join(folder, 'pawl.db')
+  createOwnTables(database).close()
+  await rehearse(path, { database, durability: 'full', seed: 1, name: 'r', checkpoints: true })
+  removeDirectory(folder)
+}
+
+function createOwnTables(database: string): Sqlite.Database {
+  const raw = new Sqlite(database)
+  raw.exec(OWN_SCHEMA)
+  return raw
+}
 
 /** A file that processes write until they are killed. */
 interface Scene {
@@ -54,8 +71,7 @@ interface Tally {
 
 function createScene(random: () => number, tally: Tally): Scene {
   const database = temporaryFile()
-  const raw = new Sqlite(database)
-  raw.exec(OWN_SCHEMA)
+  const raw = createOwnTables(database)
   const stays = random() < 0.5
   if (stays) onTestFinished(() => void raw.close())
   else raw.close()

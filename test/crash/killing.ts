@@ -27,15 +27,34 @@ export interface Victims {
   stop(): void
 }
 
+function start(path: string): ChildProcess {
+  return fork(path, [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe'] })
+}
+
+/** How long a process works whose compiled code the others use: until most of the code has run once. */
+const REHEARSAL_MS = 500
+
+/** One process works for a while and ends when it is asked to: it leaves its compiled code to all others. */
+export async function rehearse(path: string, work: KilledWork): Promise<void> {
+  const child = start(path)
+  await nextMessage(child)
+  const ended = once(child, 'close')
+  const output = listen(child.stdio[TOLD] as Readable)
+  child.send(work)
+  await Promise.race([output.acknowledged, ended])
+  await once(AbortSignal.timeout(REHEARSAL_MS), 'abort')
+  child.kill('SIGTERM')
+  const [code] = await ended
+  if (code !== 0) throw new Error(`it ended with ${code}`)
+}
+
 /** Keeps so many processes ready: a start takes longer than all the rest. */
 export function prepareVictims(path: string, ready: number): Victims {
-  const start = (): ChildProcess =>
-    fork(path, [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe'] })
   const alive = new Set<ChildProcess>()
-  const waiting = Array.from({ length: ready }, start).map((child) => awaited(child, alive))
+  const waiting = Array.from({ length: ready }, () => awaited(start(path), alive))
   const killAfter = async (work: KilledWork, milliseconds: number): Promise<Line[]> => {
     const next = waiting.shift()
-    waiting.push(awaited(start(), alive))
+    waiting.push(awaited(start(path), alive))
     if (next === undefined) throw new Error('nobody is ready')
     const child = await next
     const told = child.stdio[TOLD] as Readable

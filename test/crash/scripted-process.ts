@@ -81,19 +81,23 @@ function checkpoint(): void {
   connection.close()
 }
 
-const engine = await openFast(database, 'full', {})
-const connection = new Sqlite(database)
-connection.exec(OWN_SCHEMA)
-connection.close()
-await work(engine)
-checkpoint()
-await copy(engine)
-await engine.close()
+/** All of it; and once more, on a file that has been closed. */
+async function run(): Promise<void> {
+  const engine = await openFast(database, 'full', {})
+  const connection = new Sqlite(database)
+  connection.exec(OWN_SCHEMA)
+  connection.close()
+  await work(engine)
+  checkpoint()
+  await copy(engine)
+  await engine.close()
 
-// Once more, on a file that has been closed.
-const again = await openFast(database, 'full', {})
-await again.tick()
-await ask(again, 'third', create('agents', { name: 'C' }))
-await note(toWork(again), 'another note')
-await copy(again)
-await again.close()
+  const again = await openFast(database, 'full', {})
+  await again.tick()
+  await ask(again, 'third', create('agents', { name: 'C' }))
+  await note(toWork(again), 'another note')
+  await copy(again)
+  await again.close()
+}
+
+void run()
