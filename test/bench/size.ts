@@ -9,19 +9,20 @@ import { type AgentEngine, createTasks, openEngine } from './pawl.ts'
 // With the one of its creation, each task has ten events. An odd number of turns leaves all in the same state.
 const CHANGES = 9
 
+// How many times as many there are. In both, each task that is commanded has a page of the table to itself: the
+// size is compared, not how near to one another they happen to be.
+const FEW = 20
 // 10⁶ tasks and 10⁷ events: more than any cache holds.
-const COPIES = 1000
+const MANY = 1000
 
 const ROUNDS = 3
 
-/** Commands as many tasks in a small database and, scattered over it, in one that is a thousand times as large. */
+/** Commands as many tasks, scattered over it, in a small database and in one that is fifty times as large. */
 export async function measureSize(folder: string): Promise<Found> {
   const [few, many] = [join(folder, 'small.db'), join(folder, 'large.db')]
-  const tasks = await fillSmall(few)
-  await fillSmall(many)
-  const spread = multiply(many)
+  const tasks = [await fill(few, FEW), await fill(many, MANY)] as const
   const engines = [await openEngine(few, 'full'), await openEngine(many, 'full')] as const
-  const contenders = [contender(engines[0], tasks), contender(engines[1], spread)] as const
+  const contenders = [contender(engines[0], tasks[0]), contender(engines[1], tasks[1])] as const
   const figures: Figure[] = []
   for (const callers of [64, 1]) {
     const found: [number[], number[]] = [[], []]
@@ -50,11 +51,11 @@ function contender(engine: AgentEngine, tasks: readonly string[]): Contender {
 function compared(callers: number, [few, many]: readonly [number[], number[]]): Figure {
   const [small, large] = [quantile(few, 0.5), quantile(many, 0.5)]
   const rate = (perSecond: number) => `${Math.round(perSecond).toLocaleString('en')} per second`
-  const note = `${rate(small)} among ${TASKS} tasks, ${rate(large)} among ${TASKS * COPIES}`
+  const note = `${rate(small)} among ${TASKS * FEW} tasks, ${rate(large)} among ${TASKS * MANY}`
   return { name: `size/${callers}`, value: small / large, unit: '×', note }
 }
 
-async function fillSmall(file: string): Promise<readonly string[]> {
+async function fill(file: string, copies: number): Promise<readonly string[]> {
   const engine = await openEngine(file, 'relaxed')
   const tasks = await createTasks(engine, TASKS)
   const turn = turns(TASKS)
@@ -63,11 +64,11 @@ async function fillSmall(file: string): Promise<readonly string[]> {
     return engine.tasks.send(tasks[task] ?? '', { type: command })
   })
   await engine.close()
-  return tasks
+  return multiply(file, copies)
 }
 
 /** Copies all rows under other ids and places; gives the ids of as many tasks, each far from the next. */
-function multiply(file: string): readonly string[] {
+function multiply(file: string, copies: number): readonly string[] {
   const database = new Database(file)
   database.pragma('synchronous = off')
   const count = (table: string) => database.prepare(`select count(*) from ${table}`).pluck().get()
@@ -78,11 +79,11 @@ function multiply(file: string): readonly string[] {
   const copy = database.transaction((number: number) => {
     for (const statement of statements) statement.run({ ...sizes, number })
   })
-  for (let number = 1; number < COPIES; number++) copy(number)
+  for (let number = 1; number < copies; number++) copy(number)
   const tasks = database
     .prepare("select id from pawl_resources where type = 'task' order by position")
     .pluck()
-  const spread = (tasks.all() as string[]).filter((_, place) => place % COPIES === 0)
+  const spread = (tasks.all() as string[]).filter((_, place) => place % copies === 0)
   database.close()
   return spread
 }
