@@ -39,7 +39,7 @@ export interface ResourcesTable {
   head: Uint8Array | null
   /** The place of its latest entry in the log. */
   latest: number
-  /** How many entries it has in the log, those that have been pruned included. */
+  /** How many entries it has in the log, those included that have been pruned since `0003_late_indexes` counted them. */
   entries: number
 }
 
