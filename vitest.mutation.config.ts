@@ -7,7 +7,7 @@ export default defineConfig({
   test: {
     include: [
       'test/core/**/*.test.ts',
-      'test/machines/machines.test.ts',
+      'test/machines/{json-schema,machines}.test.ts',
       'test/scenarios/*.test.ts',
       'test/errors.test.ts',
       'test/engine/{effects,platform-references,platform-rules,secrets}.test.ts',
