@@ -11,6 +11,7 @@ export default defineConfig({
       { find: /^pawl$/, replacement: source('src/index.ts') },
       { find: /^pawl\/machines$/, replacement: source('machines/index.ts') },
       { find: /^pawl\/testing$/, replacement: source('src/testing.ts') },
+      { find: /^pawl\/webhooks$/, replacement: source('src/webhooks.ts') },
     ],
   },
   test: {

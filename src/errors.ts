@@ -29,6 +29,15 @@ export interface Issue {
   readonly message: string
 }
 
+/** What is wrong with a request that claims to be a webhook. */
+export type WebhookDefect =
+  | 'header_missing'
+  | 'timestamp_malformed'
+  | 'timestamp_too_old'
+  | 'timestamp_too_new'
+  | 'signature_mismatch'
+  | 'body_malformed'
+
 /** What each error code carries in `details`. */
 export interface ErrorDetails {
   illegal_transition: {
@@ -62,6 +71,7 @@ export interface ErrorDetails {
   transaction_misuse: { readonly reason: string }
   schema_too_new: { readonly found: string }
   closed: { readonly operation: string }
+  webhook_invalid: { readonly reason: WebhookDefect }
 }
 
 /** The stable name of an error. */
@@ -168,11 +178,13 @@ export function messageOf(thrown: unknown): string {
 export function invalidInput(
   subject: string,
   issues: readonly Issue[],
+  cause?: unknown,
 ): PawlError<'invalid_input'> {
   const lines = issues.map(({ path, message }) =>
     path.length === 0 ? message : `${path.join('.')}: ${message}`,
   )
-  return new PawlError('invalid_input', `${subject} is not valid: ${lines.join('; ')}`, { issues })
+  const message = `${subject} is not valid: ${lines.join('; ')}`
+  return new PawlError('invalid_input', message, { issues }, cause === undefined ? {} : { cause })
 }
 
 /** Throws `invalid_input` if there are issues. */

@@ -56,6 +56,7 @@ export {
   PawlError,
   type PawlErrorOf,
   type RefusalReason,
+  type WebhookDefect,
 } from './errors.ts'
 
 // Read back

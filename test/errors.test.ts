@@ -35,6 +35,7 @@ const details: { readonly [Code in ErrorCode]: ErrorDetails[Code] } = {
   transaction_misuse: { reason: 'r' },
   schema_too_new: { found: '0002' },
   closed: operation,
+  webhook_invalid: { reason: 'signature_mismatch' },
 }
 
 const codes = Object.keys(details) as ErrorCode[]

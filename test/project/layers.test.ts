@@ -119,6 +119,23 @@ const layers: Record<string, Layer> = {
       "{ x } from 'xstate'",
     ],
   },
+  'src/webhooks.ts': {
+    allowed: ["{ x } from './delivery/signature.ts'", "{ x } from './errors.ts'"],
+    forbidden: ["{ x } from './engine.ts'", "{ x } from 'undici'", "{ x } from './context.ts'"],
+  },
+  'src/delivery/signature.ts': {
+    allowed: ["{ x } from 'node:crypto'"],
+    forbidden: ["{ x } from '../context.ts'", "{ x } from 'undici'", "{ x } from 'node:http'"],
+  },
+  'src/delivery/request.ts': {
+    allowed: ["{ x } from 'undici'", "{ x } from './addresses.ts'", "{ x } from '../log/event.ts'"],
+    forbidden: [
+      "{ x } from '../engine.ts'",
+      "{ x } from '../store/sqlite/open.ts'",
+      "{ x } from 'better-sqlite3'",
+      "{ x } from 'xstate'",
+    ],
+  },
   'src/engine.ts': {
     allowed: [
       "{ x } from '../machines/index.ts'",

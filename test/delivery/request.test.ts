@@ -1,0 +1,223 @@
+/** Does a request keep its time and its limits, whatever the receiver does? @module */
+
+import { createServer, type RequestListener } from 'node:http'
+import type { LookupFunction } from 'node:net'
+import { createServer as createRawServer, type Socket } from 'node:net'
+import { afterEach, describe, expect, test } from 'vitest'
+import { createAddresses } from '../../src/delivery/addresses.ts'
+import { createRequests, type Outgoing } from '../../src/delivery/request.ts'
+
+const ends: (() => unknown)[] = []
+
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end()
+})
+
+/** A server on this machine that answers like this; gives its address. */
+async function answering(listener: RequestListener): Promise<string> {
+  const server = createServer(listener)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  ends.push(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return `http://127.0.0.1:${portOf(server)}/`
+}
+
+/** A server that does what no HTTP server would. */
+async function behaving(connected: (socket: Socket) => void): Promise<string> {
+  const sockets = new Set<Socket>()
+  const server = createRawServer((socket) => {
+    sockets.add(socket.on('error', () => {}))
+    connected(socket)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  ends.push(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  return `http://127.0.0.1:${portOf(server)}/`
+}
+
+function portOf(server: { address(): unknown }): number {
+  return (server.address() as { port: number }).port
+}
+
+function requests(allowed: readonly string[] = ['127.0.0.0/8'], lookup?: LookupFunction) {
+  const made = createRequests(createAddresses(allowed), lookup)
+  ends.push(() => made.close())
+  return made
+}
+
+const outgoing = (url: string, changes: Partial<Outgoing> = {}): Outgoing => ({
+  method: 'POST',
+  url,
+  headers: { 'content-type': 'application/json' },
+  body: '{}',
+  timeout: 2000,
+  ...changes,
+})
+
+describe('an answer', () => {
+  test('comes back as it is', async () => {
+    const url = await answering((request, response) => {
+      response.writeHead(201, { 'x-method': request.method })
+      request.pipe(response)
+    })
+    const returned = await requests().send(outgoing(url, { body: '{"a":1}' }))
+    expect(returned).toMatchObject({ statusCode: 201, headers: { 'x-method': 'POST' } })
+    expect(returned).toHaveProperty('body', Buffer.from('{"a":1}'))
+  })
+
+  test('that leads elsewhere is not followed', async () => {
+    let asked = 0
+    const url = await answering((_, response) => {
+      asked += 1
+      response.writeHead(307, { location: '/other' }).end()
+    })
+    expect(await requests().send(outgoing(url))).toMatchObject({ statusCode: 307 })
+    expect(asked).toBe(1)
+  })
+
+  test('is read to 64 KB, however long it is', async () => {
+    const url = await answering((_, response) => {
+      const more = () => response.write(Buffer.alloc(65_536, 'x')) && setImmediate(more)
+      response.writeHead(200).on('drain', more)
+      more()
+    })
+    const returned = await requests().send(outgoing(url))
+    expect(returned).toMatchObject({ statusCode: 200 })
+    expect('body' in returned && returned.body.length).toBe(65_536)
+  })
+
+  test('is not unpacked', async () => {
+    const packed = Buffer.from([0x1f, 0x8b, 1, 2, 3])
+    const url = await answering((_, response) => {
+      response.writeHead(200, { 'content-encoding': 'gzip' }).end(packed)
+    })
+    expect(await requests().send(outgoing(url))).toMatchObject({ statusCode: 200, body: packed })
+  })
+
+  test('counts by its status, when its body drips until the deadline', async () => {
+    const url = await answering((_, response) => {
+      response.writeHead(200)
+      const drip = setInterval(() => response.write('.'), 20)
+      response.on('close', () => clearInterval(drip))
+    })
+    const returned = await requests().send(outgoing(url, { timeout: 200 }))
+    expect(returned).toMatchObject({ statusCode: 200 })
+    expect(returned.durationMs).toBeLessThan(1000)
+  })
+})
+
+describe('no answer', () => {
+  test.each<[string, (socket: Socket) => void, string]>([
+    ['silence', () => {}, 'timed_out'],
+    [
+      'an end before the answer',
+      (socket) => socket.once('data', () => socket.destroy()),
+      'connection_failed',
+    ],
+    [
+      'what is no HTTP',
+      (socket) => socket.once('data', () => socket.end('hello\r\n\r\n')),
+      'answer_malformed',
+    ],
+    [
+      'headers without end',
+      (socket) =>
+        socket.once('data', () => socket.write(`HTTP/1.1 200 OK\r\nx: ${'y'.repeat(100_000)}`)),
+      'answer_malformed',
+    ],
+    [
+      'headers that drip',
+      (socket) => {
+        socket.write('HTTP/1.1 200 OK\r\n')
+        const drip = setInterval(() => socket.write('x: y\r\n'), 20)
+        socket.on('close', () => clearInterval(drip))
+      },
+      'timed_out',
+    ],
+  ])('%s', async (_, behave, failure) => {
+    const returned = await requests().send(outgoing(await behaving(behave), { timeout: 300 }))
+    expect(returned).toMatchObject({ failure })
+    expect(returned.durationMs).toBeLessThan(1000)
+  })
+
+  test('nobody there', async () => {
+    expect(await requests().send(outgoing('http://127.0.0.1:1/'))).toMatchObject({
+      failure: 'connection_failed',
+    })
+  })
+
+  test('what speaks no TLS', async () => {
+    const url = await behaving((socket) =>
+      socket.once('data', () => socket.end('HTTP/1.1 200 OK\r\n\r\n')),
+    )
+    const returned = await requests().send(outgoing(url.replace('http:', 'https:')))
+    expect(returned).toMatchObject({ failure: 'tls_failed' })
+  })
+
+  test('given up', async () => {
+    const stop = new AbortController()
+    const url = await behaving(() => stop.abort())
+    expect(await requests().send(outgoing(url, { signal: stop.signal }))).toMatchObject({
+      failure: 'aborted',
+    })
+  })
+})
+
+describe('what may not be connected to', () => {
+  test.each([
+    'http://127.0.0.1:9/',
+    'http://[::1]:9/',
+    'http://2130706433:9/',
+    'http://0x7f.1:9/',
+    'http://[::ffff:7f00:1]:9/',
+  ])('the address in %s', async (url) => {
+    expect(await requests([]).send(outgoing(url))).toMatchObject({ failure: 'address_blocked' })
+  })
+
+  const resolving =
+    (...answers: string[][]): LookupFunction =>
+    (_, __, callback) => {
+      const list = answers.shift() ?? []
+      callback(
+        null,
+        list.map((address) => ({ address, family: address.includes(':') ? 6 : 4 })),
+      )
+    }
+
+  test('a name for a private address', async () => {
+    const { send } = requests([], resolving(['10.0.0.1']))
+    const returned = await send(outgoing('http://inside.example/'))
+    expect(returned).toMatchObject({ failure: 'address_blocked' })
+    expect(returned).toHaveProperty('message', expect.stringContaining('inside.example: 10.0.0.1'))
+  })
+
+  test('a name with one private address among public ones', async () => {
+    const { send } = requests([], resolving(['8.8.8.8', '::ffff:10.0.0.1']))
+    expect(await send(outgoing('http://mixed.example/'))).toMatchObject({
+      failure: 'address_blocked',
+    })
+  })
+
+  test('a name that is another address the next time', async () => {
+    const url = new URL(
+      await answering((_, response) => response.setHeader('connection', 'close').end()),
+    )
+    const { send } = requests(['127.0.0.1/32'], resolving(['127.0.0.1'], ['127.0.0.2']))
+    const flipping = `http://flipping.example:${url.port}/`
+    expect(await send(outgoing(flipping))).toMatchObject({ statusCode: 200 })
+    expect(await send(outgoing(flipping))).toMatchObject({ failure: 'address_blocked' })
+  })
+
+  test('a name that does not exist', async () => {
+    const missing: LookupFunction = (_, __, callback) =>
+      callback(Object.assign(new Error('getaddrinfo ENOTFOUND'), { code: 'ENOTFOUND' }), [])
+    const { send } = requests([], missing)
+    expect(await send(outgoing('http://nowhere.example/'))).toMatchObject({
+      failure: 'name_not_found',
+    })
+  })
+})
