@@ -8,7 +8,10 @@ import { type Issue, PawlError, refuseIssues, type WebhookDefect } from './error
 /** Headers of a request as frameworks have them: an object with names in any case, or what `fetch` gives. */
 export type WebhookHeaders =
   | Readonly<Record<string, string | readonly string[] | undefined>>
-  | { get(name: string): string | null }
+  | {
+      /** Reads a header. */
+      get(name: string): string | null
+    }
 
 /** A request that may be a webhook. */
 export interface ReceivedWebhook {

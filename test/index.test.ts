@@ -30,4 +30,12 @@ describe('the public names', () => {
       ]
     `)
   })
+
+  test('of pawl/webhooks', async () => {
+    expect(Object.keys(await import('pawl/webhooks'))).toMatchInlineSnapshot(`
+      [
+        "verifyWebhook",
+      ]
+    `)
+  })
 })
