@@ -23,7 +23,7 @@ const KILLS = numberFrom('PAWL_KILLS', sizeFor({ quick: 12, ci: 300, deep: 5000 
 const SEED = numberFrom('PAWL_SEED', Date.now() % 1_000_000)
 
 /** How many kills a file lives through; more, and checking all of it takes longer than all else. */
-const KILLS_PER_FILE = 10
+const KILLS_PER_FILE = 20
 
 let bundled: Bundled
 let victims: Victims
