@@ -1,7 +1,8 @@
 /** Which resources does an agent platform consist of? @module */
 
 import { type Duration, toMilliseconds } from '../src/duration.ts'
-import { invalidInput } from '../src/errors.ts'
+import { type Issue, invalidInput, refuseIssues } from '../src/errors.ts'
+import { taken } from '../src/given.ts'
 import { agent } from './agent.ts'
 import { credential } from './credential.ts'
 import { eventDestination } from './event-destination.ts'
@@ -27,6 +28,12 @@ export interface Timeouts {
   readonly task_run_canceling?: Duration
   /** For a stored file to be deleted. @default '90d' */
   readonly storage_retention?: Duration
+}
+
+/** Options of `agentPlatform`. */
+export interface AgentPlatformOptions {
+  /** How long the resources wait, where that is not the default. */
+  readonly timeouts?: Timeouts
 }
 
 /** The eight resources, by the property of the engine that they get. */
@@ -56,11 +63,8 @@ const DEFAULTS = {
  * @example
  * createEngine({ resources: { ...agentPlatform({ timeouts: { session_idle: '1h' } }), approvals } })
  */
-export function agentPlatform({
-  timeouts = {},
-}: {
-  readonly timeouts?: Timeouts
-} = {}): AgentPlatform {
+export function agentPlatform(options: AgentPlatformOptions = {}): AgentPlatform {
+  const { timeouts = {} } = takenObject([], options, ['timeouts'])
   const delays = { ...DEFAULTS, ...inMilliseconds(timeouts) }
   return {
     agents: agent,
@@ -75,20 +79,35 @@ export function agentPlatform({
 }
 
 function inMilliseconds(timeouts: Timeouts): Readonly<Record<string, number>> {
-  const issues = Object.keys(timeouts)
-    .filter((name) => !Object.hasOwn(DEFAULTS, name))
-    .map((name) => ({
-      path: ['timeouts', name],
-      code: 'unknown_timeout',
-      message: `is not one of ${Object.keys(DEFAULTS).join(', ')}`,
-    }))
-  if (issues.length > 0) throw invalidInput('the options of agentPlatform', issues)
-  const given: [string, Duration | undefined][] = Object.entries(timeouts)
+  const given = takenObject(['timeouts'], timeouts, Object.keys(DEFAULTS))
   return Object.fromEntries(
-    given.flatMap(([name, duration]) =>
+    Object.entries<Duration | undefined>({ ...given }).flatMap(([name, duration]) =>
       duration === undefined ? [] : [[name, toMilliseconds(duration, name)]],
     ),
   )
+}
+
+/** Takes an object of options. Throws `invalid_input` for anything else, and for options that do not exist. */
+function takenObject<T extends object>(
+  path: Issue['path'],
+  given: T,
+  names: readonly string[],
+): Partial<T> {
+  const subject = 'the options of agentPlatform'
+  const options = taken(given)
+  if (typeof options !== 'object' || options === null) {
+    throw invalidInput(subject, [{ path, code: 'invalid_type', message: 'has to be an object' }])
+  }
+  const unknown = Object.keys(options).filter((name) => !names.includes(name))
+  refuseIssues(
+    subject,
+    unknown.map((name) => ({
+      path: [...path, name],
+      code: path.length === 0 ? 'unknown_option' : 'unknown_timeout',
+      message: `is not one of ${names.join(', ')}`,
+    })),
+  )
+  return options
 }
 
 // Named here so that declarations of other projects can name them too.

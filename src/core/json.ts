@@ -40,11 +40,20 @@ export function detach(
   limits: JsonLimits,
 ): { copy: unknown; issues: readonly Issue[] } {
   const copying: Copying = { limits, issues: [], ancestors: [], path: [], size: 0 }
-  const copy = copyOf(value, copying)
+  const copy = read(value, copying)
   if (copying.issues.length === 0 && !fits(copy, copying)) {
     report(copying, 'too_large', `is larger than ${limits.bytes} bytes of JSON`)
   }
   return { copy, issues: copying.issues }
+}
+
+function read(value: unknown, copying: Copying): unknown {
+  try {
+    return copyOf(value, copying)
+  } catch {
+    // A getter or a proxy of whoever gave it threw.
+    return report(copying, 'not_json', 'cannot be read')
+  }
 }
 
 /** Says where and why a value is not plain JSON; nothing when it is. */

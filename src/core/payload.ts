@@ -51,18 +51,9 @@ function unknownCommand(kind: Kind, type: string): Error {
 }
 
 function plainJson(subject: string, value: unknown, limits: JsonLimits): unknown {
-  const { copy, issues } = detached(value, limits)
+  const { copy, issues } = detach(value, limits)
   if (issues.length > 0) throw invalidInput(subject, issues)
   return copy
-}
-
-function detached(value: unknown, limits: JsonLimits): ReturnType<typeof detach> {
-  try {
-    return detach(value, limits)
-  } catch {
-    // A getter or a proxy of the caller threw while it was read.
-    return { copy: undefined, issues: [{ path: [], code: 'not_json', message: 'cannot be read' }] }
-  }
 }
 
 function throughSchema(kind: Kind, subject: string, schema: Schema, value: unknown): unknown {

@@ -38,6 +38,11 @@ const calls: Readonly<Record<string, Call>> = {
     handleOf(engine, 'agents').create({ name: 'A' }, revoked({})),
   'an actor that is a revoked proxy': (engine) =>
     handleOf(engine, 'agents').create({ name: 'A' }, { actor: revoked({}) }),
+  'an actor with a getter that throws': (engine) =>
+    handleOf(engine, 'agents').create(
+      { name: 'A' },
+      { actor: Object.defineProperty({}, 'id', { enumerable: true, get: explode }) },
+    ),
   'a duration that is a revoked proxy': (engine) => engine.prune({ events: revoked({}) }),
   'a page that is a revoked proxy': (engine) => handleOf(engine, 'agents').list(revoked({})),
   'a beginning that is a revoked proxy': ({ events }) =>

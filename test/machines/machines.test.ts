@@ -670,6 +670,22 @@ test('an unknown timeout is refused with those that there are', async () => {
   ])
 })
 
+test.each([null, 'soon', 5, () => {}])('%j are no timeouts', async (timeouts) => {
+  const error = await failureOf(() => agentPlatform({ timeouts: timeouts as never }))
+
+  expect(error.issues).toEqual([
+    { path: ['timeouts'], code: 'invalid_type', message: 'has to be an object' },
+  ])
+})
+
+test('a misspelt option is refused with those that there are', async () => {
+  const error = await failureOf(() => agentPlatform({ timeout: {} } as object))
+
+  expect(error.issues).toEqual([
+    { path: ['timeout'], code: 'unknown_option', message: 'is not one of timeouts' },
+  ])
+})
+
 describe('the inputs', () => {
   const { input: credential } = definitionOf('credential')
   const { input: run } = definitionOf('task_run')

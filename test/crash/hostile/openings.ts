@@ -63,6 +63,13 @@ const opening: fc.Arbitrary<Opening> = fc.oneof(
       async (timeouts) => agentPlatform({ timeouts: as<object>(timeouts) }),
     ],
   ),
+  fieldsOf(['timeouts']).map(
+    (value): Opening => [
+      'a platform',
+      value,
+      async (options) => agentPlatform(as<object>(options)),
+    ],
+  ),
   fc.oneof(hostile, textual).map((value): Opening => ['a clock', value, advance]),
 )
 
