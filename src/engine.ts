@@ -10,7 +10,7 @@ import type { JsonLimits } from './core/json.ts'
 import { createRegistry, type Registry } from './core/registry.ts'
 import { type Duration, toMilliseconds } from './duration.ts'
 import { type Issue, refuseIssues } from './errors.ts'
-import { taken } from './given.ts'
+import { taken, takenWhole } from './given.ts'
 import type { Definitions, Engine } from './handles.ts'
 import { createIds } from './ids.ts'
 import { toLifecycle, toUpkeep } from './lifecycle.ts'
@@ -90,8 +90,8 @@ export async function openEngine<D extends Definitions<D>>(
   const options = takenOptions(given)
   refuseIssues('the options of createEngine', optionIssues(options))
   // Without definitions of its own, D is that of the agent platform.
-  const definitions: object = options.resources ?? agentPlatform()
-  const registry = createRegistry({ ...definitions }, digest)
+  const definitions = (options.resources ?? agentPlatform()) as Definitions
+  const registry = createRegistry(takenWhole(definitions), digest)
   const keys = parseKeys(options.encryptionKeys ?? [])
   const store = await openSqliteStore({
     database: options.database,

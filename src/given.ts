@@ -22,6 +22,11 @@ export function taken<T>(options: T): T {
   })
 }
 
+/** Copies an object that may have any number of properties. Throws `invalid_input` for what cannot be read. */
+export function takenWhole<T extends object>(given: T): T {
+  return readable(() => ({ ...given }))
+}
+
 /** Copies a single argument, as options are. */
 export function takenValue<T>(value: T): T {
   return readable(() => copied('', value))

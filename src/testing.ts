@@ -44,6 +44,7 @@ export async function createTestEngine<const D extends Definitions<D> = AgentPla
   given: TestEngineOptions<D> = {},
 ): Promise<Engine<D> & { readonly clock: TestClock }> {
   const { now = START, seed, ...options } = taken(given) ?? refuseNull()
+  if (seed !== undefined && !Number.isFinite(seed)) refuseSeed(seed)
   const hands: Hands = { time: toTime(now), alarms: new Set() }
   const clock = { now: () => new Date(hands.time), alarm: alarmOf(hands) }
   const { engine, context } = await openEngine<D>(
@@ -61,6 +62,11 @@ const TEST_KEY = Buffer.alloc(32, 'pawl-test-key').toString('base64')
 function refuseNull(): never {
   const message = 'has to be an object'
   throw invalidInput('what was given', [{ path: [], code: 'invalid_type', message }])
+}
+
+function refuseSeed(seed: unknown): never {
+  const issue = { path: ['seed'], code: 'invalid_seed', message: `${shown(seed)} is no number` }
+  throw invalidInput('the option seed', [issue])
 }
 
 function toTime(now: unknown): number {

@@ -1,6 +1,7 @@
 /** Are the filters of a list what they can be? @module */
 
 import type { Issue } from '../errors.ts'
+import { idIssues } from '../runtime/options.ts'
 
 /** A moment: a `Date`, or a text in ISO 8601 with a time zone. */
 export type Moment = Date | string
@@ -27,7 +28,11 @@ export function tenantOf(
   issues: Issue[],
 ): string | null {
   if (asked === undefined || asked === own) return own
-  if (root && typeof asked === 'string') return asked === '*' ? null : asked
+  if (root && asked === '*') return null
+  if (root && typeof asked === 'string') {
+    issues.push(...idIssues('tenant', asked))
+    return asked
+  }
   issues.push({
     path: ['tenant'],
     code: 'invalid_tenant',

@@ -84,6 +84,8 @@ export function fromCursor(
   numbers = 1,
 ): readonly number[] | null {
   if (cursor === undefined) return null
+  // A list in its place would be read item by item.
+  if (typeof cursor !== 'string') throw invalidInput('the cursor', [cursorIssue()])
   const [version, database, list, ...place] = parsed(cursor)
   const isPlace = place.length === numbers && place.every((part) => Number.isSafeInteger(part))
   if (version !== CURSOR_VERSION || list !== name || !isPlace)

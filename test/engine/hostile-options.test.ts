@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { createTestEngine } from '../../src/testing.ts'
 import { type AnyTestEngine, handleOf, setupEngine } from '../support/engine.ts'
 import { failureOf } from '../support/errors.ts'
 import { makeAgent } from '../support/world.ts'
@@ -74,14 +75,33 @@ describe('what cannot be read', () => {
   })
 })
 
+describe('an engine', () => {
+  const exploding = Object.defineProperty({}, 'agents', { enumerable: true, get: explode })
+
+  test.each([
+    ['resources with a getter that throws', { resources: exploding }],
+    ['a seed without a prototype', { seed: Object.create(null) }],
+    ['a seed that is a text', { seed: '1' as never }],
+    ['a seed that is no number', { seed: Number.NaN }],
+  ])('cannot be opened with %s', async (_, options) => {
+    expect(await failureOf(() => createTestEngine(options))).toMatchObject({
+      code: 'invalid_input',
+    })
+  })
+})
+
 // Made before the clock runs.
 const deep = doubling()
+const text = 'é'.repeat(10_000_000)
 const holes = Object.assign([], { length: 3_000_000 })
 const statuses = Array.from({ length: 1_000_000 }, String)
 const names = Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [`k${i}`, i]))
 
 const long: Readonly<Record<string, Call>> = {
   'a status of four million parts': (engine) => handleOf(engine, 'agents').list({ status: deep }),
+  'a tenant of ten million characters': (engine) =>
+    handleOf(engine, 'agents').list({ tenant: text }),
+  'a cursor of four million parts': ({ events }) => events.list({ cursor: deep }),
   'a list of a million statuses': (engine) => handleOf(engine, 'agents').list({ status: statuses }),
   'a list of three million holes': (engine) => handleOf(engine, 'agents').list({ status: holes }),
   'a type of four million parts': ({ events }) => events.list({ type: deep }),

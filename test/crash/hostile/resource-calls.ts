@@ -134,8 +134,8 @@ async function checkEcho(world: World, answer: unknown, property: string, given:
   const { resource } = answer as AnyOutcome
   const read = await handle(world.engine, property).get(resource.id)
   for (const field of ECHOED) {
-    // What was given may be nothing at all.
-    const sent = (given as Options | null)?.[field]
+    // What was given may be nothing at all, and what it inherits was not sent.
+    const sent = Object.getOwnPropertyDescriptor(given ?? {}, field)?.value
     if (sent === undefined || !(field in read)) continue
     const found = firstDifference({ outcome: resource[field], get: read[field] }, sent)
     if (found !== null) return `${field} of ${property}: ${found}`
