@@ -3,47 +3,16 @@
 import { assign, emit, setup } from 'xstate'
 import { z } from 'zod'
 import { type CommandsOf, defineResource, now } from '../src/resource.ts'
-import { httpUrl, name, nothing, stringMap } from './schemas.ts'
+import {
+  changesTarget,
+  type Destination,
+  fitsType,
+  input,
+  update,
+} from './event-destination-data.ts'
+import { nothing } from './schemas.ts'
 
-const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/
-const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
-const EVENT_PATTERN = /^(?:\*|[a-z][a-z0-9_]*\.(?:\*|[a-z][a-z0-9_]*))$/
-
-const webhook = z.strictObject({
-  url: httpUrl.refine(hasNoPassword, 'must not hold a user name or a password'),
-  custom_headers: stringMap.refine(areHeaders, 'must be HTTP headers').exactOptional(),
-})
-
-const events = z
-  .array(z.string().regex(EVENT_PATTERN, 'must be an event type, "object.*" or "*"'))
-  .min(1)
-  .refine((types) => types.length === 1 || !types.includes('*'), '"*" cannot be combined')
-
-const duration = z.union(
-  [z.number().nonnegative(), z.string().regex(/^\d+(?:\.\d+)?(?:ms|s|m|h|d)$/)],
-  'must be a duration such as "30s", or milliseconds',
-)
-
-const delivery = z
-  .strictObject({
-    order: z.enum(['resource', 'none']),
-    retries: z.array(duration),
-    timeout: duration,
-    concurrency: z.int().positive(),
-    verification: z.enum(['challenge', 'handshake', 'ping', 'manual']),
-  })
-  .exactPartial()
-  .nullable()
-
-const input = z
-  .strictObject({
-    name,
-    type: z.literal('webhook').default('webhook'),
-    webhook,
-    events,
-    delivery: delivery.default(null),
-  })
-  .describe('Creates a destination that has to be verified.')
+const DAY = 86_400_000
 
 const commands = {
   activate: nothing.describe('Reports that the destination is verified.'),
@@ -65,17 +34,17 @@ const commands = {
     .describe(
       'Has the destination verified again, to deliver from where it stopped, now or a time.',
     ),
-  update: z
-    .strictObject({ name, events, webhook, delivery })
-    .exactPartial()
-    .describe('Changes the fields that are given; another URL has to be verified.'),
+  update,
   rotate_secret: nothing.describe('Makes a new signing secret.'),
   delete: nothing.describe('Deletes the destination for good.'),
+  fail_verification: z
+    .strictObject({ error: z.string().min(1).max(2000) })
+    .describe('Reports that the destination could not be verified.'),
 }
 
 type Command = CommandsOf<typeof commands>
 
-type Context = z.infer<typeof input> & {
+type Context = Destination & {
   verification: {
     readonly status: 'pending' | 'passed' | 'failed'
     readonly error: string | null
@@ -95,15 +64,16 @@ const UNVERIFIED = { status: 'pending', error: null, checked_at: null } as const
 const machine = setup({
   types: {
     context: {} as Context,
-    input: {} as z.infer<typeof input>,
+    input: {} as Destination,
     events: {} as Command,
     emitted: {} as { type: `event_destination.${'activated' | 'deactivated'}` },
   },
 }).createMachine({
-  context: ({ input: { name, type, webhook, events, delivery } }) => ({
+  // What is left is the configuration, under the name of its type.
+  context: ({ input: { name, type, events, delivery, ...configuration } }) => ({
     name,
     type,
-    webhook,
+    ...configuration,
     events,
     verification: UNVERIFIED,
     deactivation: null,
@@ -117,9 +87,10 @@ const machine = setup({
       on: {
         activate: { target: 'active', actions: assign(verified) },
         deactivate: { target: 'inactive', actions: assign(deactivated) },
-        update: { actions: assign(updated) },
+        update: { guard: fitsItsType, actions: assign(updated) },
         rotate_secret: {},
         delete: 'deleted',
+        fail_verification: { actions: assign(failed) },
       },
     },
     active: {
@@ -129,8 +100,8 @@ const machine = setup({
         activate: {},
         deactivate: { target: 'inactive', actions: assign(deactivated) },
         update: [
-          { guard: changesUrl, target: 'pending_verification', actions: assign(updated) },
-          { actions: assign(updated) },
+          { guard: leadsElsewhere, target: 'pending_verification', actions: assign(updated) },
+          { guard: fitsItsType, actions: assign(updated) },
         ],
         rotate_secret: {},
         delete: 'deleted',
@@ -142,7 +113,7 @@ const machine = setup({
       on: {
         deactivate: {},
         reactivate: { target: 'pending_verification', actions: assign(reactivated) },
-        update: { actions: assign(updated) },
+        update: { guard: fitsItsType, actions: assign(updated) },
         rotate_secret: {},
         delete: 'deleted',
       },
@@ -159,6 +130,10 @@ function verified({ self }: { readonly self: object }) {
   }
 }
 
+function failed({ event: { error }, self }: On<'fail_verification'> & { readonly self: object }) {
+  return { verification: { status: 'failed' as const, error, checked_at: now(self).toISOString() } }
+}
+
 function deactivated({ event: { reason, message } }: On<'deactivate'>) {
   return { deactivation: { reason, message } }
 }
@@ -169,23 +144,16 @@ function reactivated({ event: { from } }: On<'reactivate'>) {
 
 function updated({ context, event }: On<'update'>) {
   const { type, ...changes } = event
-  const verification = changesUrl({ context, event }) ? UNVERIFIED : context.verification
+  const verification = changesTarget(context, event) ? UNVERIFIED : context.verification
   return { ...changes, verification }
 }
 
-function changesUrl({ context, event }: On<'update'>) {
-  return event.webhook !== undefined && event.webhook.url !== context.webhook.url
+function fitsItsType({ context, event }: On<'update'>) {
+  return fitsType(context, event)
 }
 
-function hasNoPassword(url: string) {
-  const { username, password } = new URL(url)
-  return username === '' && password === ''
-}
-
-function areHeaders(headers: Readonly<Record<string, string>>) {
-  return Object.entries(headers).every(
-    ([header, value]) => HEADER_NAME.test(header) && HEADER_VALUE.test(value),
-  )
+function leadsElsewhere({ context, event }: On<'update'>) {
+  return fitsType(context, event) && changesTarget(context, event)
 }
 
 /** Where events are delivered. */
@@ -197,5 +165,6 @@ export const eventDestination = defineResource({
   machine,
   summary: ['name', 'type', 'events', 'deactivation'],
   private: ['resume_from'],
-  secrets: { secret: { generate: 'whsec_', on: ['create', 'rotate_secret'] } },
+  internal: ['fail_verification'],
+  secrets: { secret: { generate: 'whsec_', on: ['create', 'rotate_secret'], retire: DAY } },
 })

@@ -2,6 +2,8 @@
 
 import type { Context } from './context.ts'
 import type { Kind } from './core/kind.ts'
+import type { Delivery } from './delivery/create.ts'
+import { toDeliveries } from './delivery/handle.ts'
 import { type Issue, refuseIssues } from './errors.ts'
 import { taken, takenValue } from './given.ts'
 import type {
@@ -36,7 +38,11 @@ import { subscribe } from './runtime/subscribe.ts'
 import { inTransaction, type OpenTransaction, requireFunction } from './runtime/transaction.ts'
 
 /** Binds everything that belongs to one tenant. */
-export function toScope(context: Context, reader: Reader): Scope<Definitions> {
+export function toScope(
+  context: Context,
+  { deliverer, worker }: Delivery,
+  reader: Reader,
+): Scope<Definitions> {
   const resources = toResources(context, reader)
   const events: LogHandle<never> = resources.events as never
   const following: Following<Definitions> = {
@@ -53,6 +59,7 @@ export function toScope(context: Context, reader: Reader): Scope<Definitions> {
       retry: (name, eventId) => retryParked(context, reader, name, eventId),
       remove: (name) => removeConsumer(context, reader, name),
     },
+    deliveries: toDeliveries(deliverer, worker, reader) as never,
   }
   return { ...resources, ...following } as unknown as Scope<Definitions>
 }

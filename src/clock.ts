@@ -47,6 +47,11 @@ export function toIso(milliseconds: number): string {
   return iso
 }
 
+/** Milliseconds since 1970 of a time in ISO 8601, or as HTTP writes it; NaN for what is none. */
+export function parseTime(text: string): number {
+  return Date.parse(text)
+}
+
 /** Whether a value is a `Date`, of this or any other sort. */
 export function isDate(value: unknown): value is Date {
   return value instanceof Date

@@ -8,6 +8,10 @@ import { type AlarmClock, systemClock } from './clock.ts'
 import type { Base, Context } from './context.ts'
 import type { JsonLimits } from './core/json.ts'
 import { createRegistry, type Registry } from './core/registry.ts'
+import { checkedDestinations } from './delivery/checked-destinations.ts'
+import { createDelivery, type Delivery, prepareDelivery } from './delivery/create.ts'
+import type { DestinationType } from './delivery/destination-type.ts'
+import type { DeliveryOptions } from './delivery/settings.ts'
 import { type Duration, toMilliseconds } from './duration.ts'
 import { type Issue, refuseIssues } from './errors.ts'
 import { taken, takenWhole } from './given.ts'
@@ -37,6 +41,10 @@ export interface EngineOptions<D extends Definitions<D> = AgentPlatform> {
   readonly busyTimeout?: Duration
   /** How large payloads may be. @defaultValue 256 KB of JSON, 64 levels deep */
   readonly limits?: Partial<JsonLimits>
+  /** How events are delivered to event destinations. */
+  readonly delivery?: DeliveryOptions
+  /** Kinds of receivers besides webhooks, such as `rabbitmq()`. @defaultValue [] */
+  readonly destinationTypes?: readonly DestinationType[]
   /** Takes the errors that nobody waits for: of timers, and of a machine's own actions. @defaultValue they are dropped; a timer keeps its own */
   readonly onError?: (error: unknown) => void
 }
@@ -57,6 +65,8 @@ const OPTIONS = [
   'durability',
   'busyTimeout',
   'limits',
+  'delivery',
+  'destinationTypes',
   'onError',
 ]
 
@@ -86,12 +96,14 @@ export async function createEngine<const D extends Definitions<D> = AgentPlatfor
 export async function openEngine<D extends Definitions<D>>(
   given: EngineOptions<D>,
   sources: Sources,
-): Promise<{ readonly engine: Engine<D>; readonly context: Context }> {
+): Promise<{ readonly engine: Engine<D>; readonly context: Context; readonly delivery: Delivery }> {
   const options = takenOptions(given)
   refuseIssues('the options of createEngine', optionIssues(options))
   // Without definitions of its own, D is that of the agent platform.
   const definitions = (options.resources ?? agentPlatform()) as Definitions
-  const registry = createRegistry(takenWhole(definitions), digest)
+  const parts = prepareDelivery(options.delivery ?? {}, options.destinationTypes ?? [])
+  const checked = checkedDestinations(takenWhole(definitions), parts.types)
+  const registry = createRegistry(checked, digest)
   const keys = parseKeys(options.encryptionKeys ?? [])
   const store = await openSqliteStore({
     database: options.database,
@@ -100,7 +112,8 @@ export async function openEngine<D extends Definitions<D>>(
   })
   try {
     const context = await openContext(options, sources, registry, keys, store)
-    return { engine: toEngine(context) as Engine<D>, context }
+    const delivery = createDelivery(context, parts)
+    return { engine: toEngine(context, delivery) as Engine<D>, context, delivery }
   } catch (error) {
     await store.close()
     throw error
@@ -156,6 +169,8 @@ const SHAPES: readonly (readonly [keyof EngineOptions, (value: unknown) => boole
   ['encryptionKeys', Array.isArray, 'a list of keys, 32 bytes in base64 each'],
   ['durability', (value) => value === 'full' || value === 'relaxed', '"full" or "relaxed"'],
   ['limits', isObject, 'an object'],
+  ['delivery', isObject, 'an object'],
+  ['destinationTypes', Array.isArray, 'a list of types of destinations'],
   ['onError', (value) => typeof value === 'function', 'a function'],
 ]
 
@@ -199,9 +214,9 @@ function limitIssues(limits: Partial<JsonLimits>): Issue[] {
 
 const ROOT_TENANT = 'default'
 
-function toEngine(context: Context): Engine<Definitions> {
+function toEngine(context: Context, delivery: Delivery): Engine<Definitions> {
   const root = { tenant: ROOT_TENANT, root: true }
-  const tenant = (id: string) => toScope(context, toTenant(root, id))
-  const life = { ...toLifecycle(context), ...toUpkeep(context) }
-  return { ...toScope(context, root), ...life, tenant } as Engine<Definitions>
+  const tenant = (id: string) => toScope(context, delivery, toTenant(root, id))
+  const life = { ...toLifecycle(context, delivery), ...toUpkeep(context) }
+  return { ...toScope(context, delivery, root), ...life, tenant } as Engine<Definitions>
 }

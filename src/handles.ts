@@ -1,6 +1,7 @@
 /** What can users of an engine do? Its public face, as types. @module */
 
 import type { Kysely } from 'kysely'
+import type { DeliveriesHandle } from './delivery/handle.ts'
 import type { Lifecycle, Upkeep } from './lifecycle.ts'
 import type { Event, EventOf } from './log/event.ts'
 import type { EventFilter } from './log/events.ts'
@@ -26,6 +27,13 @@ export type Definitions<D = Readonly<Record<string, DefinedResource>>> = {
 /** Every public event of an engine's resources: a union that `type` narrows. */
 export type EventsOf<D extends Definitions<D>> = {
   [Property in keyof D]: EventOf<TypesOf<D[Property]>>
+}[keyof D]
+
+/** The event destinations among an engine's resources. */
+export type DestinationsOf<D extends Definitions<D>> = {
+  [Property in keyof D]: TypesOf<D[Property]>['type'] extends 'event_destination'
+    ? ResourceOf<TypesOf<D[Property]>>
+    : never
 }[keyof D]
 
 /** What can be done with one kind of resource. */
@@ -163,6 +171,7 @@ export type Scope<D extends Definitions<D>> = Resources<D> & Following<D>
 export interface Following<D extends Definitions<D>> {
   readonly events: EventsHandle<EventsOf<D>>
   readonly consumers: ConsumersHandle
+  readonly deliveries: DeliveriesHandle<DestinationsOf<D>>
   /**
    * Runs work in one transaction: its commands and its own rows are kept together or, when it
    * throws, not at all. Everybody else waits meanwhile, so await nothing slow in it.

@@ -6,6 +6,7 @@ export type { Duration } from './duration.ts'
 export { createEngine, type EngineOptions } from './engine.ts'
 export type {
   Definitions,
+  DestinationsOf,
   Engine,
   EventsOf,
   Following,
@@ -77,6 +78,28 @@ export type { ConsumeOptions } from './runtime/consumer.ts'
 export type { Consumer, ParkedEvent } from './runtime/consumers.ts'
 export type { Subscription } from './runtime/subscribe.ts'
 export type { AnyTables } from './store/store.ts'
+
+// Deliver
+
+export type { DeliveryFilter } from './delivery/deliveries.ts'
+export type { Delivery, DeliveryAttempt, DeliveryWithAttempts } from './delivery/delivery.ts'
+export {
+  type Call,
+  type DestinationType,
+  defineDestinationType,
+  type Message,
+  type Receipt,
+  type Target,
+} from './delivery/destination-type.ts'
+export type {
+  DeliveryExplanation,
+  DeliveryQuestion,
+  UndeliveredReason,
+} from './delivery/explain.ts'
+export type { DeliveriesHandle } from './delivery/handle.ts'
+export type { Replay, ReplayOptions } from './delivery/resend.ts'
+export type { DeliveryOptions, VerificationMethod } from './delivery/settings.ts'
+export type { DeliveryStatus } from './store/deliveries.ts'
 
 // Prove, describe, keep house
 

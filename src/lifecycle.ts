@@ -3,6 +3,7 @@
 import type { Context } from './context.ts'
 import { describe } from './core/describe/describe.ts'
 import type { Description } from './core/describe/description.ts'
+import type { Delivery } from './delivery/create.ts'
 import { closed, invalidInput, isPawlError, shown } from './errors.ts'
 import { taken } from './given.ts'
 import { type PruneOptions, type PruneReport, prune } from './log/prune.ts'
@@ -15,11 +16,11 @@ import { createTimerLoop, tick } from './runtime/timers.ts'
 
 /** How an engine is run and ended. */
 export interface Lifecycle {
-  /** Fires timers from now on, until `stop` or `close`; resolves when those overdue have fired. */
+  /** Fires timers and delivers events from now on, until `stop` or `close`; resolves when the overdue timers have fired. */
   start(): Promise<void>
-  /** Stops firing timers; resolves when those under way have been settled. */
+  /** Stops that; resolves when what is under way has been settled, or has been given up after two seconds. */
   stop(): Promise<void>
-  /** Fires the timers that are due now, for those who call it from a schedule of their own. */
+  /** Fires the timers and makes the deliveries that are due now, for those who call it from a schedule of their own. */
   tick(): Promise<{ readonly fired: number }>
   /** Ends the engine: waits for what has been sent, then refuses everything with `closed`. */
   close(): Promise<void>
@@ -71,12 +72,14 @@ export interface Upkeep {
 }
 
 /** Binds what runs and ends an engine. */
-export function toLifecycle(context: Context): Lifecycle {
+export function toLifecycle(context: Context, { worker, close: disconnect }: Delivery): Lifecycle {
   const timers = createTimerLoop(context)
   let closing: Promise<void> | null = null
   const closeOnce = async (): Promise<void> => {
     await stopAll(context)
+    await worker.stop()
     await timers.stop()
+    await disconnect()
     await context.writer.close()
     await context.store.close()
   }
@@ -89,9 +92,16 @@ export function toLifecycle(context: Context): Lifecycle {
     start: async () => {
       if (closing !== null) throw closed()
       await timers.start()
+      worker.start()
     },
-    stop: () => timers.stop(),
-    tick: () => tick(context),
+    stop: async () => {
+      await Promise.all([timers.stop(), worker.stop()])
+    },
+    tick: async () => {
+      const ticked = await tick(context)
+      await worker.drain()
+      return ticked
+    },
     close,
     [Symbol.asyncDispose]: close,
   }

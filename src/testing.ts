@@ -3,6 +3,7 @@
 import type { AgentPlatform } from '../machines/index.ts'
 import { type AlarmClock, type Clock, isDate, systemClock } from './clock.ts'
 import type { Context } from './context.ts'
+import type { Delivery } from './delivery/create.ts'
 import { type Duration, toMilliseconds } from './duration.ts'
 import { type EngineOptions, openEngine } from './engine.ts'
 import { invalidInput, shown } from './errors.ts'
@@ -22,8 +23,8 @@ export interface TestEngineOptions<D extends Definitions<D> = AgentPlatform>
 /** A clock that stands still until it is moved. */
 export interface TestClock extends Clock {
   /**
-   * Moves the clock on. Timers that fall due on the way fire in order, each at its own due time;
-   * resolves when everything has settled.
+   * Moves the clock on. Timers that fall due on the way fire in order, each at its own due time, and so are
+   * deliveries made; resolves when everything has settled.
    */
   advance(duration: Duration): Promise<void>
 }
@@ -47,12 +48,12 @@ export async function createTestEngine<const D extends Definitions<D> = AgentPla
   if (seed !== undefined && !Number.isFinite(seed)) refuseSeed(seed)
   const hands: Hands = { time: toTime(now), alarms: new Set() }
   const clock = { now: () => new Date(hands.time), alarm: alarmOf(hands) }
-  const { engine, context } = await openEngine<D>(
+  const { engine, context, delivery } = await openEngine<D>(
     { database: ':memory:', encryptionKeys: [TEST_KEY], ...options },
     { clock, seed, batchMs: Number.POSITIVE_INFINITY },
   )
   const advance = (duration: Duration): Promise<void> =>
-    advanceTo(context, hands, hands.time + toMilliseconds(duration))
+    advanceTo({ context, delivery }, hands, hands.time + toMilliseconds(duration))
   return { ...engine, clock: { now: clock.now, advance } }
 }
 
@@ -115,12 +116,33 @@ function moveTo(hands: Hands, time: number): void {
   for (const alarm of [...hands.alarms]) if (alarm.time <= hands.time) alarm.ring()
 }
 
-async function advanceTo(context: Context, hands: Hands, target: number): Promise<void> {
+interface Advanced {
+  readonly context: Context
+  readonly delivery: Delivery
+}
+
+async function advanceTo(
+  { context, delivery: { worker } }: Advanced,
+  hands: Hands,
+  target: number,
+): Promise<void> {
+  const settle = async (): Promise<void> => {
+    await fireDue(context)
+    await worker.drain()
+  }
+  await settle()
   for (;;) {
-    const next = await context.store.nextTimerAt()
+    const next = await nextAt(context, hands.time)
     if (next === undefined || next > target) break
     moveTo(hands, next)
-    await fireDue(context)
+    await settle()
   }
   moveTo(hands, target)
+}
+
+/** When the next timer or delivery is due. */
+async function nextAt({ store }: Context, now: number): Promise<number | undefined> {
+  const times = [await store.nextTimerAt(), await store.nextDeliveryAt(now)]
+  const known = times.filter((time) => time !== undefined)
+  return known.length === 0 ? undefined : Math.min(...known)
 }

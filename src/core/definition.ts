@@ -76,6 +76,11 @@ export type Secret =
       readonly generate: string
       /** The commands that make a new one, `create` included. */
       readonly on: readonly string[]
+      /**
+       * How long the value before stays known to the engine after a new one was made, in milliseconds; it is never
+       * shown again. By default it is gone at once.
+       */
+      readonly retire?: number
     }
 
 /** What `check` looks at. */
@@ -132,7 +137,7 @@ export interface ResourceDefinition {
   readonly secrets?: Readonly<Record<string, Secret>>
   /** What stands in the way of a command beyond its shape and status, for all commands or by command. */
   readonly check?: Check | Readonly<Record<string, Check>>
-  /** Commands that only other resources may send. */
+  /** Commands that only other resources and the engine itself may send. */
   readonly internal?: readonly string[]
   /** What is created along with the resource, by the field that refers to it. */
   readonly companion?: Readonly<Record<string, Companion>>

@@ -34,6 +34,8 @@ export interface SendRequest {
   readonly kind: Kind
   readonly id: string
   readonly command: Command
+  /** Sent by the engine itself, which may send internal commands as well. */
+  readonly own?: true
   readonly expectedVersion: number | null
   readonly idempotency: Idempotency | null
 }
@@ -65,14 +67,16 @@ export function* planSend(run: Run, request: SendRequest): Plan<Planned> {
   const replayed = request.idempotency && (yield* remembered(run, request.idempotency))
   if (replayed) return { replayed }
   const row = stored.machine === kind.fingerprint ? stored : yield* upToDate(run, kind, stored)
-  if (command.type.startsWith('xstate.') || kind.internal.has(command.type)) {
-    throw refusal(kind, row, command.type, 'reserved')
-  }
+  if (isReserved(request)) throw refusal(kind, row, command.type, 'reserved')
   // A migration on the way is not the caller's to know of.
   if (expectedVersion !== null && expectedVersion !== stored.version)
     throw conflict(kind, stored, expectedVersion)
   const secrets = yield* act(run, kind, row, command)
   return { fresh: conclude(run, kind, row.id, secrets, request.idempotency) }
+}
+
+function isReserved({ kind, command: { type }, own }: SendRequest): boolean {
+  return type.startsWith('xstate.') || (kind.internal.has(type) && own !== true)
 }
 
 /** Plans reading the secrets of a resource, which leaves a note in the log. Throws `decryption_failed`. */
@@ -82,7 +86,10 @@ export function* planReveal(
   id: string,
 ): Plan<Readonly<Record<string, unknown>>> {
   const row = ownRow(run, kind, id, yield* loadRow(run.overlay, id))
-  const secrets = [...(yield* storedSecrets(run, id))].map(([name, envelope]) => [
+  const stored = [...(yield* storedSecrets(run, id))]
+  // Those that have been replaced are kept beside them, and not to be shown again.
+  const declared = stored.filter(([name]) => kind.secrets.has(name))
+  const secrets = declared.map(([name, envelope]) => [
     name,
     run.vault.open({ type: kind.type, id, name }, envelope),
   ])

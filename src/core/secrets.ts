@@ -70,57 +70,107 @@ export function* keepSecrets(
   command: string,
   carried: ReadonlyMap<string, unknown>,
 ): Plan<KeptSecrets> {
-  const made = [...kind.secrets].filter(([, secret]) => isMadeOn(secret, command))
+  const made = madeOn(kind, command)
   if (carried.size === 0 && made.length === 0) return NO_SECRETS
-  const changes = yield* changedSecrets(run, kind, id, carried)
+  const stored = yield* storedSecrets(run, id)
+  const changes = changedSecrets(run, kind, id, { stored, carried })
   const shown: Record<string, string> = {}
-  for (const [name, secret] of made) {
-    const value = run.vault.generate('generate' in secret ? secret.generate : '')
+  for (const [name, { generate, retire }] of made) {
+    const value = run.vault.generate(generate)
     shown[name] = value
-    changes.push(setting(run, kind, id, name, value))
+    const place = { type: kind.type, id, name }
+    if (retire !== undefined) changes.push(...retirement(run, place, { retire, stored }))
+    changes.push(setting(run, place, value))
   }
   return { changes, shown }
 }
 
-function isMadeOn(secret: Secret, command: string): boolean {
-  return 'generate' in secret && secret.on.includes(command)
+type Generated = Extract<Secret, { readonly generate: string }>
+
+function madeOn(kind: Kind, command: string): (readonly [string, Generated])[] {
+  return [...kind.secrets].flatMap(([name, secret]) =>
+    'generate' in secret && secret.on.includes(command) ? [[name, secret] as const] : [],
+  )
 }
 
-function* changedSecrets(
+type Stored = ReadonlyMap<string, Buffer>
+
+function changedSecrets(
   run: Run,
   kind: Kind,
   id: string,
-  carried: ReadonlyMap<string, unknown>,
-): Plan<SecretChange[]> {
-  const stored = yield* storedSecrets(run, id)
+  { stored, carried }: { readonly stored: Stored; readonly carried: ReadonlyMap<string, unknown> },
+): SecretChange[] {
   const changes: SecretChange[] = []
   for (const [name, value] of carried) {
     const envelope = stored.get(name)
+    const place = { type: kind.type, id, name }
     if (value === undefined) {
-      if (envelope !== undefined) changes.push({ change: 'erase', resourceId: id, name })
-    } else if (
-      envelope === undefined ||
-      !isSame(run, { type: kind.type, id, name }, envelope, value)
-    ) {
-      changes.push(setting(run, kind, id, name, value))
+      if (envelope !== undefined) changes.push(erasing(place))
+    } else if (envelope === undefined || !isSame(run, place, envelope, value)) {
+      changes.push(setting(run, place, value))
     }
   }
   return changes
 }
 
 /** Whether a stored secret has this value; one whose key is lost is taken for another, so that it can be replaced. */
-function isSame({ vault }: Run, place: SecretPlace, envelope: Buffer, value: unknown): boolean {
+function isSame(run: Run, place: SecretPlace, envelope: Buffer, value: unknown): boolean {
+  return JSON.stringify(opened(run, place, envelope)) === JSON.stringify(value)
+}
+
+/** What a stored secret says; undefined where its key is lost. */
+function opened({ vault }: Run, place: SecretPlace, envelope: Buffer): unknown {
   try {
-    return JSON.stringify(vault.open(place, envelope)) === JSON.stringify(value)
+    return vault.open(place, envelope)
   } catch (error) {
-    if (isPawlError(error, 'decryption_failed')) return false
+    if (isPawlError(error, 'decryption_failed')) return undefined
     throw error
   }
 }
 
-function setting(run: Run, kind: Kind, id: string, name: string, value: unknown): SecretChange {
-  const envelope = run.vault.seal({ type: kind.type, id, name }, value)
-  return { change: 'set', secret: { resourceId: id, name, envelope } }
+/** A value that a new one has taken the place of. */
+interface Retired {
+  readonly value: unknown
+  /** When the engine forgets it. Milliseconds since 1970. */
+  readonly until: number
+}
+
+// As many as Svix keeps. Whoever makes new ones without end does not make the list endless.
+const MOST_RETIRED = 10
+
+/** The name under which the values before a secret's current one are kept, newest first. */
+export function retiredName(name: string): string {
+  return `${name}.retired`
+}
+
+/** Keeps the value that a new one takes the place of, and those before it whose time is not over. */
+function retirement(
+  run: Run,
+  place: SecretPlace,
+  { retire, stored }: { readonly retire: number; readonly stored: Stored },
+): SecretChange[] {
+  const list = { ...place, name: retiredName(place.name) }
+  const value = storedAt(run, place, stored)
+  const latest: Retired[] = value === undefined ? [] : [{ value, until: run.time + retire }]
+  const before = (storedAt(run, list, stored) ?? []) as readonly Retired[]
+  const kept = [...latest, ...before].filter(({ until }) => until > run.time).slice(0, MOST_RETIRED)
+  if (kept.length > 0) return [setting(run, list, kept)]
+  return stored.has(list.name) ? [erasing(list)] : []
+}
+
+function storedAt(run: Run, place: SecretPlace, stored: Stored): unknown {
+  const envelope = stored.get(place.name)
+  return envelope && opened(run, place, envelope)
+}
+
+function setting({ vault }: Run, place: SecretPlace, value: unknown): SecretChange {
+  const { id: resourceId, name } = place
+  return { change: 'set', secret: { resourceId, name, envelope: vault.seal(place, value) } }
+}
+
+function erasing({ id, name }: SecretPlace): SecretChange {
+  return { change: 'erase', resourceId: id, name }
 }
 
 /** The secrets of a resource, with what has been decided since. */

@@ -4,6 +4,7 @@ import { machineInvalid, shown } from '../errors.ts'
 import type { Secret } from './definition.ts'
 import type { Kind } from './kind.ts'
 import type { Registry } from './registry.ts'
+import { retiredName } from './secrets.ts'
 import {
   actionName,
   allActions,
@@ -167,7 +168,10 @@ function validateReferences(registry: Registry, kind: Kind): void {
 
 function validateSecrets(kind: Kind): void {
   for (const [name, secret] of kind.secrets) {
-    for (const command of carriers(secret)) {
+    if (name.endsWith(retiredName('')))
+      fail(kind, `its secret "${name}" has a name that is kept for values that were replaced`)
+    validateRetirement(kind, name, secret)
+    for (const command of secret.on ?? []) {
       if (command !== 'create' && !kind.commands.has(command)) {
         fail(kind, `its secret "${name}" comes with "${command}", which is not among its commands`)
       }
@@ -175,6 +179,11 @@ function validateSecrets(kind: Kind): void {
   }
 }
 
-function carriers(secret: Secret): readonly string[] {
-  return secret.on ?? []
+function validateRetirement(kind: Kind, name: string, secret: Secret): void {
+  const retire = 'retire' in secret ? secret.retire : undefined
+  if (retire === undefined || (Number.isSafeInteger(retire) && retire >= 0)) return
+  fail(
+    kind,
+    `the retire of its secret "${name}" is ${shown(retire)} and has to be a whole number of milliseconds`,
+  )
 }

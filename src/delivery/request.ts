@@ -1,9 +1,10 @@
 /** How is a request sent to a stranger: only where it may go, within its time, and reading no more than is kept? @module */
 
 import { type LookupAddress, type LookupOptions, lookup as systemLookup } from 'node:dns'
-import type { LookupFunction } from 'node:net'
+import { setMaxListeners } from 'node:events'
+import type { LookupFunction, Socket } from 'node:net'
 import { isIP } from 'node:net'
-import { Agent, buildConnector, type Dispatcher, request } from 'undici'
+import { Agent, buildConnector, Client, type Dispatcher, Pool, request } from 'undici'
 import { messageOf } from '../errors.ts'
 import type { Addresses } from './addresses.ts'
 
@@ -44,7 +45,7 @@ export type Returned = { readonly durationMs: number } & (
 export interface Requests {
   /** Sends one. Never throws. */
   send(outgoing: Outgoing): Promise<Returned>
-  /** Closes all connections. */
+  /** Closes all connections, and gives up what is under way. */
   close(): Promise<void>
 }
 
@@ -64,21 +65,37 @@ export function createRequests(
   addresses: Addresses,
   lookup: LookupFunction = systemLookup as LookupFunction,
 ): Requests {
+  const connections = givingUp(guardedConnector(addresses, lookup))
   const agent = new Agent({
-    connect: guardedConnector(addresses, lookup),
+    factory: (origin, options) => new Pool(origin, { ...options, factory: connections }),
     keepAliveTimeout: KEEP_ALIVE_MS,
+    // Whatever a receiver asks for.
+    keepAliveMaxTimeout: KEEP_ALIVE_MS,
     maxHeaderSize: MOST_HEADER_BYTES,
     // The deadline of each request is enough.
     headersTimeout: 0,
     bodyTimeout: 0,
   })
-  return { send: (outgoing) => send(agent, outgoing), close: () => agent.destroy() }
+  const closing = new AbortController()
+  // One for each request that is under way.
+  setMaxListeners(0, closing.signal)
+  return {
+    send: (outgoing) => send(agent, outgoing, closing.signal),
+    close: () => {
+      closing.abort()
+      return agent.destroy()
+    },
+  }
 }
 
-async function send(dispatcher: Dispatcher, outgoing: Outgoing): Promise<Returned> {
+async function send(
+  dispatcher: Dispatcher,
+  outgoing: Outgoing,
+  closing: AbortSignal,
+): Promise<Returned> {
   const { method, url, headers, body, timeout } = outgoing
-  const deadline = AbortSignal.timeout(timeout)
-  const signal = outgoing.signal ? AbortSignal.any([deadline, outgoing.signal]) : deadline
+  const limit = limitedBy(timeout, outgoing.signal ? [closing, outgoing.signal] : [closing])
+  const { signal } = limit
   const start = performance.now()
   const durationMs = () => Math.round(performance.now() - start)
   try {
@@ -87,10 +104,44 @@ async function send(dispatcher: Dispatcher, outgoing: Outgoing): Promise<Returne
     const { statusCode, headers: sent } = answered
     return { statusCode, headers: sent, body: read, durationMs: durationMs() }
   } catch (error) {
-    const failure = deadline.aborted ? 'timed_out' : failureOf(error)
-    const message = failure === 'timed_out' ? `no answer within ${timeout} ms` : causeOf(error)
-    return { failure, message, durationMs: durationMs() }
+    const cause = signal.aborted ? signal.reason : error
+    return { failure: failureOf(cause), message: causeOf(cause), durationMs: durationMs() }
+  } finally {
+    limit.end()
   }
+}
+
+/** Why a request is given up before it is answered. */
+class GivenUp extends Error {
+  readonly failure: RequestFailure
+
+  constructor(failure: RequestFailure, message: string) {
+    super(message)
+    this.failure = failure
+  }
+}
+
+/**
+ * A signal that gives up once the time is over, or another one does. `AbortSignal.any` would leave something behind
+ * in those that last, for every request.
+ */
+function limitedBy(
+  timeout: number,
+  others: readonly AbortSignal[],
+): { signal: AbortSignal; end(): void } {
+  const over = new AbortController()
+  const stop = () => over.abort(new GivenUp('aborted', 'the request was given up'))
+  const late = () => over.abort(new GivenUp('timed_out', `no answer within ${timeout} ms`))
+  const timer = setTimeout(late, timeout)
+  for (const other of others) other.addEventListener('abort', stop)
+  if (others.some(({ aborted }) => aborted)) stop()
+  const end = () => {
+    clearTimeout(timer)
+    for (const other of others) other.removeEventListener('abort', stop)
+    // The library connects once more for a request whose connection it has cut.
+    stop()
+  }
+  return { signal: over.signal, end }
 }
 
 /** Reads what is kept of a body. The status has come already: a body that fails or does not end changes nothing. */
@@ -109,19 +160,53 @@ async function firstBytes(body: Dispatcher.ResponseData['body']): Promise<Buffer
   return Buffer.concat(chunks).subarray(0, MOST_BYTES)
 }
 
-/** Connects to what has been checked: a literal address as it is, a name only if all its addresses are allowed. */
-function guardedConnector(addresses: Addresses, lookup: LookupFunction): buildConnector.connector {
-  const connect = buildConnector({ lookup: guardedLookup(addresses, lookup) })
-  return (options, callback) => {
-    const host = options.hostname.replace(/^\[|\]$/g, '')
-    // Names are checked when they have been resolved; for a literal address nothing is.
-    const refusal = isIP(host) === 0 ? undefined : addresses.refusal(host)
-    if (refusal === undefined) connect(options, callback)
-    else callback(new Blocked(refusal), null)
+type Connect = (
+  options: buildConnector.Options,
+  callback: buildConnector.Callback,
+  /** Gives up connecting. */
+  signal: AbortSignal,
+) => void
+
+/**
+ * Makes the connections of a pool. The library lets a request wait for its connection even when it is aborted: here,
+ * connecting is given up with the request that needs it, of which a connection has only one at a time.
+ */
+function givingUp(connect: Connect): NonNullable<Pool.Options['factory']> {
+  return (origin, options) => {
+    let { signal } = new AbortController()
+    const client = new Client(origin, {
+      ...options,
+      connect: (to, callback) => connect(to, callback, signal),
+    })
+    const dispatch = client.dispatch.bind(client)
+    client.dispatch = (sent: Dispatcher.DispatchOptions & { signal?: AbortSignal }, handler) => {
+      if (sent.signal) signal = sent.signal
+      return dispatch(sent, handler)
+    }
+    return client
   }
 }
 
-function guardedLookup(addresses: Addresses, lookup: LookupFunction): LookupFunction {
+/** Connects to what has been checked: a literal address as it is, a name only if all its addresses are allowed. */
+function guardedConnector(addresses: Addresses, lookup: LookupFunction): Connect {
+  // It has the time that the request has.
+  const connect = buildConnector({ lookup: guardedLookup(addresses, lookup), timeout: 0 })
+  return (options, callback, signal) => {
+    const host = options.hostname.replace(/^\[|\]$/g, '')
+    // Names are checked when they have been resolved; for a literal address nothing is.
+    const refusal = isIP(host) === 0 ? undefined : addresses.refusal(host)
+    if (refusal !== undefined) return callback(new Blocked(refusal), null)
+    if (signal.aborted) return callback(signal.reason, null)
+    const giveUp = () => socket.destroy(signal.reason)
+    const socket = connect(options, (...result) => {
+      signal.removeEventListener('abort', giveUp)
+      callback(...result)
+    }) as unknown as Socket // As it is, whatever its type says.
+    return signal.addEventListener('abort', giveUp)
+  }
+}
+
+export function guardedLookup(addresses: Addresses, lookup: LookupFunction): LookupFunction {
   return (name, options, callback) => {
     lookup(name, { ...options, all: true }, (error, found) => {
       if (error) return callback(error, [])
@@ -148,8 +233,8 @@ const NOT_FOUND = new Set(['ENOTFOUND', 'EAI_AGAIN', 'ENODATA'])
 
 function failureOf(error: unknown): RequestFailure {
   const { name = '', code = '' } = error as { readonly name?: string; readonly code?: string }
+  if (error instanceof GivenUp) return error.failure
   if (error instanceof Blocked) return 'address_blocked'
-  if (name === 'AbortError') return 'aborted'
   if (NOT_FOUND.has(code)) return 'name_not_found'
   if (/^(?:ERR_TLS|ERR_SSL|CERT|DEPTH|SELF_SIGNED|UNABLE_TO|EPROTO)/.test(code)) return 'tls_failed'
   const isMalformed = name === 'HTTPParserError' || /^(?:HPE_|UND_ERR_HEADERS_)/.test(code)

@@ -202,7 +202,7 @@ function matches(pattern: string, type: string): boolean {
 }
 
 /** The types that the entries of a kind can have. */
-function entryTypes(kind: Kind, internal: boolean): string[] {
+export function entryTypes(kind: Kind, internal: boolean): string[] {
   return internal ? [...kind.events, ...internalTypes(kind)] : [...kind.events]
 }
 

@@ -1,6 +1,7 @@
 /** How does a database get its tables, step by step? Append only: a migration that has been released never changes. @module */
 
 import { type Kysely, type Migration, sql } from 'kysely'
+import { deliveryTables } from './delivery-tables.ts'
 import { lateIndexes } from './late-indexes.ts'
 
 const initial: Migration = {
@@ -30,6 +31,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0001_initial': initial,
   '0002_consumers_and_pruning': consumersAndPruning,
   '0003_late_indexes': lateIndexes,
+  '0004_deliveries': deliveryTables,
 }
 
 type Db = Kysely<unknown>

@@ -1,6 +1,12 @@
 /** Which tables are there? @module */
 
 import type { Generated } from 'kysely'
+import type {
+  AttemptsTable,
+  DeliveriesTable,
+  DestinationsTable,
+  DispatchTable,
+} from './delivery-schema.ts'
 
 /** The tables, as Kysely types them. Times are milliseconds since 1970, truth values 0 or 1, JSON is text. */
 export interface Tables {
@@ -17,6 +23,10 @@ export interface Tables {
   readonly pawl_consumers: ConsumersTable
   readonly pawl_parked: ParkedTable
   readonly pawl_bases: BasesTable
+  readonly pawl_dispatch: DispatchTable
+  readonly pawl_destinations: DestinationsTable
+  readonly pawl_deliveries: DeliveriesTable
+  readonly pawl_attempts: AttemptsTable
 }
 
 /** One row per resource. */

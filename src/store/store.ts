@@ -14,6 +14,7 @@ import type {
 } from '../core/rows.ts'
 import type { Audit, Pruning } from './audit.ts'
 import type { Consumers } from './consumers.ts'
+import type { Deliveries } from './deliveries.ts'
 import type {
   EntryQuery,
   Placed,
@@ -108,7 +109,7 @@ export interface Upkeep {
 }
 
 /** A database with pawl's tables. */
-export interface Store extends Reads, Upkeep, Consumers, Audit, Pruning {
+export interface Store extends Reads, Upkeep, Consumers, Deliveries, Audit, Pruning {
   /**
    * Runs a plan in one write transaction and writes what it comes to, all or nothing; resolves
    * after the commit. A plan that throws writes nothing.

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { type AnyStateMachine, assign, cancel, createMachine, emit, raise } from 'xstate'
 import { z } from 'zod'
 import { createOverlay } from '../../src/core/overlay.ts'
+import { planReveal } from '../../src/core/plan.ts'
 import type { Entry } from '../../src/core/rows.ts'
 import { tell } from '../../src/index.ts'
 import { define } from '../support/define.ts'
@@ -533,6 +534,20 @@ describe('a timer', () => {
   })
 })
 
+test('revealing shows the secrets of a definition, and none that were replaced', () => {
+  const secrets = { token: { generate: 't_', on: ['create', 'go'], retire: 1000 } }
+  const world = openWorld({ things: resource('thing', ['go'], calm({ go: {} }), { secrets }) })
+  const batch = createOverlay()
+  const { id } = world.create('thing', {}, {}, batch)
+  world.send(id, 'go', {}, {}, batch)
+
+  const [revealed] = world.carryOut((run) => planReveal(run, world.kind('thing'), id), batch)
+
+  expect(revealed).toEqual({ token: 't_made' })
+  const names = batch.secrets.map((each) => each.change === 'set' && each.secret.name)
+  expect(names).toEqual(['token', 'token.retired', 'token'])
+})
+
 describe('a command from outside', () => {
   const guarded = calm({ go: { guard: () => false }, inner: {} } as object)
   const setup = () => {
@@ -553,6 +568,25 @@ describe('a command from outside', () => {
 
     expect(error.reason).toBe(reason)
     expect(error.code).toBe(reason === undefined ? 'version_conflict' : 'illegal_transition')
+  })
+
+  test('is taken where it is internal and the engine itself sends it', async () => {
+    const { world, id } = setup()
+
+    expect(world.send(id, 'inner', {}, { own: true }).resource?.id).toBe(id)
+
+    const error = await failureOf(() => world.send(id, 'xstate.init', {}, { own: true }))
+    expect(error.reason).toBe('reserved')
+  })
+
+  test('of the engine itself is refused like any other', async () => {
+    const { world, id } = setup()
+
+    const guarded = await failureOf(() => world.send(id, 'go', {}, { own: true }))
+    const stale = { own: true, expectedVersion: 7 } as const
+    const error = await failureOf(() => world.send(id, 'inner', {}, stale))
+
+    expect([guarded.reason, error.code]).toEqual(['guard', 'version_conflict'])
   })
 
   test('that expects another version is told which', async () => {

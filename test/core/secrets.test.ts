@@ -6,7 +6,7 @@ import type { Plan } from '../../src/core/questions.ts'
 import { createRegistry } from '../../src/core/registry.ts'
 import type { SecretChange, SecretRow } from '../../src/core/rows.ts'
 import type { Run, Vault } from '../../src/core/run.ts'
-import { keepSecrets, storedSecrets, stripSecrets } from '../../src/core/secrets.ts'
+import { keepSecrets, retiredName, storedSecrets, stripSecrets } from '../../src/core/secrets.ts'
 import { PawlError } from '../../src/errors.ts'
 import { define } from '../support/define.ts'
 import { caught } from '../support/errors.ts'
@@ -32,6 +32,16 @@ function seal(value: unknown): Buffer {
 function stored(name: string, value: unknown): SecretRow {
   return { resourceId: 'thg_1', name, envelope: seal(value) }
 }
+
+function setting(name: string, value: unknown): SecretChange {
+  return { change: 'set', secret: stored(name, value) }
+}
+
+function erasing(name: string): SecretChange {
+  return { change: 'erase', resourceId: 'thg_1', name }
+}
+
+const lost = new PawlError('decryption_failed', 'lost', { resource_id: 'thg_1', secret: 's' })
 
 const vault: Vault = {
   seal: (_, value) => seal(value),
@@ -141,10 +151,6 @@ describe('secrets are kept', () => {
     return drive(keepSecrets(run, kind, 'thg_1', command, carried), rows)
   }
 
-  const setting = (name: string, value: unknown): SecretChange => ({
-    ...{ change: 'set', secret: stored(name, value) },
-  })
-
   test('when they are new or other ones', () => {
     const carried = new Map([['password', 'new']])
 
@@ -161,9 +167,8 @@ describe('secrets are kept', () => {
 
   test('no longer when they are said not to be there', () => {
     const carried = new Map([['password', undefined]])
-    const erase = { change: 'erase', resourceId: 'thg_1', name: 'password' }
 
-    expect(keep(carried, [stored('password', 'old')]).changes).toEqual([erase])
+    expect(keep(carried, [stored('password', 'old')]).changes).toEqual([erasing('password')])
     expect(keep(carried, [stored('other', 'old')]).changes).toEqual([])
   })
 
@@ -185,14 +190,141 @@ describe('secrets are kept', () => {
       }
       return runWith({ vault: { ...vault, open } })
     }
-    const lost = { resource_id: 'thg_1', secret: 'password' }
     const carried = new Map([['password', 'same']])
     const rows = [stored('password', 'same')]
 
-    const run = failing(new PawlError('decryption_failed', 'lost', lost))
+    const run = failing(lost)
     expect(keep(carried, rows, { run }).changes).toEqual([setting('password', 'same')])
     const broken = new Error('broken')
     expect(await caught(() => keep(carried, rows, { run: failing(broken) }))).toBe(broken)
+  })
+})
+
+describe('a secret that is replaced', () => {
+  const now = 5000
+
+  /** What a command changes that makes a new one, where these are stored. */
+  function changesOf(
+    rows: readonly SecretRow[],
+    { retire = 1000 as number | null, run = runWith({ time: now }) } = {},
+  ): readonly SecretChange[] {
+    const secrets = {
+      made: { generate: 'm_', on: ['go'], ...(retire !== null && { retire }) },
+    }
+    const { changes, shown } = drive(
+      keepSecrets(run, kindWith(secrets).kind, 'thg_1', 'go', new Map()),
+      rows,
+    )
+    expect(shown).toEqual({ made: 'm_made' })
+    expect(changes.at(-1)).toEqual(setting('made', 'm_made'))
+    return changes.slice(0, -1)
+  }
+
+  /** A run that cannot open some secrets, by their names. */
+  function runWithout(error: Error, ...names: string[]): Run {
+    const open: Vault['open'] = (place, envelope) => {
+      if (names.includes(place.name)) throw error
+      return vault.open(place, envelope)
+    }
+    return runWith({ time: now, vault: { ...vault, open } })
+  }
+
+  const until = (value: string, time: number) => ({ value, until: time })
+  const kept = (...list: object[]) => setting('made.retired', list)
+  const list = (...entries: object[]) => stored('made.retired', entries)
+  const old = stored('made', 'old')
+
+  test('is kept beside the new one, for as long as its definition says', () => {
+    expect(retiredName('made')).toBe('made.retired')
+    expect(changesOf([old])).toEqual([kept(until('old', 6000))])
+    expect(changesOf([old], { retire: 1 })).toEqual([kept(until('old', 5001))])
+  })
+
+  test('comes before those that were replaced earlier, without those whose time is over', () => {
+    const earlier = list(until('a', 5500), until('b', 5001), until('c', 5000), until('d', 4999))
+
+    expect(changesOf([old, earlier])).toEqual([
+      kept(until('old', 6000), until('a', 5500), until('b', 5001)),
+    ])
+  })
+
+  test('is one of ten at most, the newest', () => {
+    const earlier = Array.from({ length: 10 }, (_, index) => until(`${index}`, 5999))
+
+    expect(changesOf([old, list(...earlier)])).toEqual([
+      kept(until('old', 6000), ...earlier.slice(0, 9)),
+    ])
+  })
+
+  test('is gone at once where its definition says nothing or no time', () => {
+    expect(changesOf([old], { retire: null })).toEqual([])
+    expect(changesOf([old], { retire: 0 })).toEqual([])
+    expect(changesOf([old, list(until('a', 5000))], { retire: 0 })).toEqual([
+      erasing('made.retired'),
+    ])
+  })
+
+  test('leaves nothing where there was none', () => {
+    expect(changesOf([])).toEqual([])
+    expect(changesOf([list(until('a', 5500))])).toEqual([kept(until('a', 5500))])
+    expect(changesOf([list(until('a', 4000))])).toEqual([erasing('made.retired')])
+  })
+
+  test.each<[string, readonly string[], readonly SecretChange[]]>([
+    ['its own key', ['made'], [kept(until('a', 5500))]],
+    ['the key of those before', ['made.retired'], [kept(until('old', 6000))]],
+    ['every key', ['made', 'made.retired'], [erasing('made.retired')]],
+  ])('is dropped with %s', (_, names, changes) => {
+    const run = runWithout(lost, ...names)
+
+    expect(changesOf([old, list(until('a', 5500))], { run })).toEqual(changes)
+  })
+
+  test('and has lost its key leaves nothing where nothing was', () => {
+    expect(changesOf([old], { run: runWithout(lost, 'made') })).toEqual([])
+  })
+
+  test('is no reason to hide what goes wrong otherwise', async () => {
+    const broken = new Error('broken')
+
+    expect(await caught(() => changesOf([old], { run: runWithout(broken, 'made') }))).toBe(broken)
+  })
+
+  test('is sealed in a place of its own', () => {
+    const places: unknown[] = []
+    const sealing: Vault['seal'] = (place, value) => {
+      places.push(place)
+      return seal(value)
+    }
+
+    changesOf([old], { run: runWith({ time: now, vault: { ...vault, seal: sealing } }) })
+
+    const place = { type: 'thing', id: 'thg_1' }
+    expect(places).toEqual([
+      { ...place, name: 'made.retired' },
+      { ...place, name: 'made' },
+    ])
+  })
+
+  test('twice in a batch is kept twice', () => {
+    const run = runWith({ time: now })
+
+    run.overlay.secrets.push(...changesOf([old], { run }), setting('made', 'between'))
+
+    expect(changesOf([old], { run })).toEqual([kept(until('between', 6000), until('old', 6000))])
+  })
+
+  test('by what a payload carries is not kept', () => {
+    const { kind } = kindWith({ password: { path: 'password' } })
+    const plan = keepSecrets(
+      runWith({ time: now }),
+      kind,
+      'thg_1',
+      'go',
+      new Map([['password', 'b']]),
+    )
+
+    expect(drive(plan, [stored('password', 'a')]).changes).toEqual([setting('password', 'b')])
   })
 })
 

@@ -91,6 +91,22 @@ describe('a definition is refused', () => {
       'whose secret is made on a command that is none',
       { secrets: { s: { generate: 's_', on: ['x'] } } },
     ],
+    [
+      'whose secret has the name of those that were replaced',
+      { secrets: { 's.retired': { path: 's' } } },
+    ],
+    [
+      'whose secret retires in the past',
+      { secrets: { s: { generate: 's_', on: [], retire: -1 } } },
+    ],
+    [
+      'whose secret retires after part of a millisecond',
+      { secrets: { s: { generate: 's_', on: [], retire: 0.5 } } },
+    ],
+    [
+      'whose secret retires after a text',
+      { secrets: { s: { generate: 's_', on: [], retire: '24h' } } },
+    ],
     ['whose version is no whole number', { version: 1.5 }],
     ['whose version is 0', { version: 0 }],
     ['whose version is a text', { version: '2' }],
@@ -138,6 +154,11 @@ describe('a definition is accepted', () => {
       { version: 3, migrate: { 1: identity, 2: identity } },
     ],
     ['whose secret comes with create', { secrets: { s: { path: 'a.s', on: ['create'] } } }],
+    ['whose secret is called retired', { secrets: { retired: { path: 's' } } }],
+    ...[0, 1000, undefined].map((retire): [string, object] => [
+      ...([`whose secret retires after ${retire}`] as const),
+      { secrets: { s: { generate: 's_', on: ['create'], retire } } },
+    ]),
   ])('%s', (_, parts) => {
     expect(register(parts)).toMatchObject({ byType: new Map([['thing', expect.anything()]]) })
   })

@@ -32,7 +32,7 @@ interface Stored {
   readonly log: Entry[]
 }
 
-type Options = Partial<Pick<SendRequest, 'expectedVersion' | 'idempotency'>>
+type Options = Partial<Pick<SendRequest, 'own' | 'expectedVersion' | 'idempotency'>>
 
 /** Seals so that a test can read it: not a cipher. */
 const vault: Vault = {

@@ -1,5 +1,6 @@
 import { agentPlatform, type Timeouts } from '../../machines/index.ts'
 import { createEngine } from '../../src/index.ts'
+import { OFFLINE } from '../support/offline.ts'
 import type { Request } from './acknowledgements.ts'
 import type { CopyTables } from './copies.ts'
 
@@ -41,6 +42,7 @@ export function openFast(
     durability,
     resources: agentPlatform({ timeouts }),
     encryptionKeys: [ENCRYPTION_KEY],
+    delivery: OFFLINE,
   })
 }
 

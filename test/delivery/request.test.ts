@@ -1,11 +1,13 @@
 /** Does a request keep its time and its limits, whatever the receiver does? @module */
 
+import { getEventListeners } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'
 import type { LookupFunction } from 'node:net'
 import { createServer as createRawServer, type Socket } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import { createAddresses } from '../../src/delivery/addresses.ts'
 import { createRequests, type Outgoing } from '../../src/delivery/request.ts'
+import { until } from '../support/until.ts'
 
 const ends: (() => unknown)[] = []
 
@@ -160,11 +162,108 @@ describe('no answer', () => {
 
   test('given up', async () => {
     const stop = new AbortController()
-    const url = await behaving(() => stop.abort())
+    const url = await behaving(() => stop.abort(new Error('whatever the reason')))
     expect(await requests().send(outgoing(url, { signal: stop.signal }))).toMatchObject({
       failure: 'aborted',
     })
   })
+
+  test('given up before it began', async () => {
+    let asked = 0
+    const url = await behaving(() => {
+      asked += 1
+    })
+    expect(await requests().send(outgoing(url, { signal: AbortSignal.abort() }))).toMatchObject({
+      failure: 'aborted',
+    })
+    expect(asked).toBe(0)
+  })
+
+  test('closed meanwhile', async () => {
+    const made = requests()
+    const url = await behaving(() => void made.close())
+    expect(await made.send(outgoing(url))).toMatchObject({ failure: 'aborted' })
+    expect(await made.send(outgoing(url))).toMatchObject({ failure: 'aborted' })
+  })
+})
+
+describe('no connection', () => {
+  /** A receiver that never says hello, and what becomes of the connections to it. */
+  async function silent() {
+    let connected = () => {}
+    const contacted = new Promise<void>((resolve) => {
+      connected = resolve
+    })
+    let open = 0
+    const url = await behaving((socket) => {
+      open += 1
+      socket.resume().on('close', () => {
+        open -= 1
+      })
+      connected()
+    })
+    return { url: url.replace('http:', 'https:'), contacted, open: () => open }
+  }
+
+  test('within the time', async () => {
+    const { url, open } = await silent()
+    const returned = await requests().send(outgoing(url, { timeout: 200 }))
+    expect(returned).toMatchObject({ failure: 'timed_out', message: 'no answer within 200 ms' })
+    expect(returned.durationMs).toBeLessThan(1000)
+    await until(() => open() === 0)
+  })
+
+  test('before the request is given up', async () => {
+    const { url, contacted, open } = await silent()
+    const stop = new AbortController()
+    const sent = requests().send(outgoing(url, { timeout: 60_000, signal: stop.signal }))
+    await contacted
+    stop.abort()
+    expect(await sent).toMatchObject({ failure: 'aborted' })
+    await until(() => open() === 0)
+  })
+
+  test('before all is closed', async () => {
+    const { url, contacted, open } = await silent()
+    const made = requests()
+    const sent = made.send(outgoing(url, { timeout: 60_000 }))
+    await contacted
+    await made.close()
+    expect(await sent).toMatchObject({ failure: 'aborted' })
+    await until(() => open() === 0)
+  })
+
+  test('since the name is never resolved', async () => {
+    const { send } = requests([], () => {})
+    const returned = await send(outgoing('http://slow.example/', { timeout: 200 }))
+    expect(returned).toMatchObject({ failure: 'timed_out' })
+    expect(returned.durationMs).toBeLessThan(1000)
+  })
+
+  test('for one does not keep others from theirs', async () => {
+    let asked = 0
+    const url = await behaving((socket) => {
+      asked += 1
+      const isFirst = asked === 1
+      socket.once('data', () => isFirst || socket.end('hello\r\n\r\n'))
+    })
+    const { send } = requests()
+    const secure = url.replace('http:', 'https:')
+    const hanging = send(outgoing(secure, { timeout: 300 }))
+    expect(await send(outgoing(secure))).toMatchObject({ failure: 'tls_failed' })
+    expect(await hanging).toMatchObject({ failure: 'timed_out' })
+    expect(await send(outgoing(secure))).toMatchObject({ failure: 'tls_failed' })
+  })
+})
+
+test('signals that outlast their requests keep nothing of them', async () => {
+  const stop = new AbortController()
+  const url = await answering((_, response) => response.end())
+  const { send } = requests()
+  for (let n = 0; n < 20; n++) await send(outgoing(url, { signal: stop.signal }))
+  expect(getEventListeners(stop.signal, 'abort')).toEqual([])
+  const kept = Object.getOwnPropertySymbols(stop.signal).map((key) => Reflect.get(stop.signal, key))
+  expect(kept.filter((value) => value instanceof Set && value.size > 0)).toEqual([])
 })
 
 describe('what may not be connected to', () => {

@@ -93,7 +93,8 @@ describe('bare XState and the engine agree', () => {
     ],
     [
       'eventDestinations',
-      async () => ({ name: 'D', webhook, events: ['agent.*'] }),
+      // With its type: bare XState knows no defaults of a schema.
+      async () => ({ name: 'D', type: 'webhook', webhook, events: ['agent.*'] }),
       [
         ...named('activate', 'deactivate', 'reactivate', 'rotate_secret', 'delete'),
         { type: 'update', name: 'E' },

@@ -1,5 +1,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { createIds } from '../../src/ids.ts'
 import * as pawl from '../../src/index.ts'
+import { createKeys, parseKeys } from '../../src/runtime/keys.ts'
 import {
   type AnyEngine,
   type AnyTestEngine,
@@ -153,6 +155,120 @@ describe('reveal', () => {
     await engine.close()
 
     expect((await failureOf(async () => reveal(engine, id))).code).toBe('closed')
+  })
+})
+
+describe('the secret of a destination', () => {
+  const hours = (count: number): number => count * 3_600_000
+
+  /** What a file keeps of a destination, decrypted with a key. */
+  function keptIn(database: string, id: string, key = A): Record<string, unknown> {
+    const keys = createKeys(parseKeys([key ?? '']), createIds())
+    const place = { type: 'event_destination', id }
+    return Object.fromEntries(
+      vault(database)
+        .of(id)
+        .map(({ name, envelope }) => [name, keys.open({ ...place, name }, envelope)]),
+    )
+  }
+
+  async function setup() {
+    const database = temporaryFile()
+    const engine = await openWith(database, A)
+    const { id } = await makeDestination(engine)
+    const first = (await handleOf(engine, 'eventDestinations').reveal(id)).secret
+    return { database, engine, id, first }
+  }
+
+  async function rotate(engine: AnyEngine, id: string): Promise<unknown> {
+    return (await send(engine, 'event_destination', id, 'rotate_secret')).secrets?.secret
+  }
+
+  test('that was replaced is kept for a day, and never shown again', async () => {
+    const { database, engine, id, first } = await setup()
+    const start = engine.clock.now().getTime()
+
+    const second = await rotate(engine, id)
+    await engine.clock.advance('23h')
+    const third = await rotate(engine, id)
+
+    expect(keptIn(database, id)).toEqual({
+      secret: third,
+      'secret.retired': [
+        { value: second, until: start + hours(47) },
+        { value: first, until: start + hours(24) },
+      ],
+    })
+    expect(await handleOf(engine, 'eventDestinations').reveal(id)).toEqual({ secret: third })
+    await engine.clock.advance('1h')
+    const fourth = await rotate(engine, id)
+    expect(keptIn(database, id)).toEqual({
+      secret: fourth,
+      'secret.retired': [
+        { value: third, until: start + hours(48) },
+        { value: second, until: start + hours(47) },
+      ],
+    })
+    expect(await engine.verify()).toMatchObject({ ok: true, differences: [] })
+  })
+
+  test('is one of eleven at most', async () => {
+    const { database, engine, id, first } = await setup()
+    const made = [first]
+    for (let i = 0; i < 12; i++) made.push(await rotate(engine, id))
+
+    const { secret, 'secret.retired': retired } = keptIn(database, id)
+
+    const values = (retired as { value: unknown }[]).map(({ value }) => value)
+    expect([secret, ...values]).toEqual(made.reverse().slice(0, 11))
+  })
+
+  test('is gone with all before it when the destination is deleted', async () => {
+    const { database, engine, id } = await setup()
+    await rotate(engine, id)
+
+    await send(engine, 'event_destination', id, 'delete')
+
+    expect(vault(database).of(id)).toEqual([])
+  })
+
+  test('is encrypted anew with all before it when keys are rotated', async () => {
+    const { database, engine, id, first } = await setup()
+    const second = await rotate(engine, id)
+    const now = engine.clock.now()
+    await engine.close()
+    const rotating = await openEngine({ database, now, encryptionKeys: [B, A] })
+    await rotating.rotateKeys()
+    await rotating.close()
+
+    const until = now.getTime() + hours(24)
+    expect(keptIn(database, id, B)).toEqual({
+      ...{ secret: second, 'secret.retired': [{ value: first, until }] },
+    })
+  })
+
+  test('can be replaced when its key is lost, with that of those before it', async () => {
+    const { database, engine, id } = await setup()
+    await rotate(engine, id)
+    await engine.close()
+    const other = await openWith(database, B)
+
+    const secret = await rotate(other, id)
+
+    expect(keptIn(database, id, B)).toEqual({ secret })
+    expect(await other.verify()).toMatchObject({ ok: true, differences: [] })
+  })
+
+  test('stays as it is when a replacement is taken back', async () => {
+    const { database, engine, id, first } = await setup()
+    const failing = engine.transaction(async (tx) => {
+      await handleOf(tx, 'eventDestinations').send(id, { type: 'rotate_secret' })
+      throw new Error('the caller changed her mind')
+    })
+
+    expect((await failing.catch((error: Error) => error)) as Error).toBeInstanceOf(Error)
+
+    expect(keptIn(database, id)).toEqual({ secret: first })
   })
 })
 

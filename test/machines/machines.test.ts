@@ -78,6 +78,7 @@ const PAYLOADS: Readonly<Record<string, Fields>> = {
   'task_run require_interaction': { interaction: INTERACTION },
   'task_run submit_interaction': { input: { code: '123456' } },
   'task_run fail': { errors: [{ code: 'broken', message: 'it broke' }] },
+  'event_destination fail_verification': { error: 'it does not answer' },
 }
 
 /** The payloads of rows that name a condition. */
@@ -628,7 +629,10 @@ describe('what a platform declares', () => {
     })
     expect(Object.keys(credential?.secrets ?? {})).toEqual(['password', 'source_fields'])
     expect(event_destination?.secrets).toEqual({
-      secret: { generate: 'whsec_', on: ['create', 'rotate_secret'] },
+      secret: {
+        ...{ generate: 'whsec_', on: ['create', 'rotate_secret'] },
+        retire: 24 * 60 * MINUTE,
+      },
     })
   })
 

@@ -73,8 +73,9 @@ describe('the delivery of a destination', () => {
     ]),
     ...['resource', 'none'].map((order): [unknown] => [{ order }]),
     [{ retries: [0, 5, '5s', '1.5h', '250ms', '2m', '90d'] }],
-    ...[0, 10, '15s'].map((timeout): [unknown] => [{ timeout }]),
-    [{ concurrency: 1 }],
+    [{ retries: Array(100).fill('5s') }],
+    ...[1, 10, '1ms', '15s', '5m', '0.05h', 300_000].map((timeout): [unknown] => [{ timeout }]),
+    ...[1, 1000].map((concurrency): [unknown] => [{ concurrency }]),
     [{}],
     [null],
   ])('can be %j', async (delivery) => {
@@ -89,9 +90,14 @@ describe('the delivery of a destination', () => {
     [{ retries: ['x5s'] }, 'delivery.retries.0'],
     [{ retries: ['5sx'] }, 'delivery.retries.0'],
     [{ retries: ['.5s'] }, 'delivery.retries.0'],
+    [{ retries: [`${'9'.repeat(400)}d`] }, 'delivery.retries.0'],
     [{ retries: '5s' }, 'delivery.retries'],
-    [{ timeout: 'soon' }, 'delivery.timeout'],
+    [{ retries: Array(101).fill('5s') }, 'delivery.retries'],
+    ...['soon', -1, 0, '0s', '0.4ms', 0.4, '301s', '5.1m', 300_001, '1d', null].map(
+      (timeout): [object, string] => [{ timeout }, 'delivery.timeout'],
+    ),
     [{ concurrency: 0 }, 'delivery.concurrency'],
+    [{ concurrency: 1001 }, 'delivery.concurrency'],
     [{ concurrency: 1.5 }, 'delivery.concurrency'],
     [{ other: 1 }, 'delivery'],
   ])('cannot be %j', async (delivery, place) => {
@@ -125,6 +131,38 @@ describe('the webhook of a destination', () => {
     [null],
   ])('cannot have the headers %j', async (custom_headers) => {
     expect(await wrong({ custom_headers })).toEqual(['webhook.custom_headers'])
+  })
+
+  test.each([
+    ...['content-length', 'Content-Type', 'TRANSFER-ENCODING', 'connection', 'Host'],
+    ...['webhook-id', 'Webhook-Timestamp', 'webhook-signature', 'WEBHOOK-anything', 'webhook-'],
+  ])('cannot have the header %s, which the sender sets', async (header) => {
+    const custom_headers = { 'X-Key': 'a', [header]: 'b' }
+    const place = `webhook.custom_headers.${header}`
+
+    expect(await wrong({ custom_headers })).toEqual([place])
+    expect(
+      await wrongOn('event_destination', {
+        type: 'update',
+        webhook: { ...webhook, custom_headers },
+      }),
+    ).toEqual([place])
+  })
+
+  test('has all of the headers told that the sender sets, and why', async () => {
+    const custom_headers = { host: 'a', 'x-host': 'b', 'Webhook-Id': 'c', webhook: 'd' }
+    const input = { ...destination, webhook: { ...webhook, custom_headers } }
+
+    const { issues } = await failureOf(async () =>
+      parseInput(kindOf('event_destination'), input, LIMITS),
+    )
+
+    const message = 'must not be set: the sender does'
+    expect(issues).toEqual(
+      ['host', 'Webhook-Id'].map((header) => ({
+        ...{ path: ['webhook', 'custom_headers', header], code: 'custom', message },
+      })),
+    )
   })
 
   test.each(['ftp://a.example', 'a.example', '', 'https://ada@a.example', 'https://:pw@a.example'])(

@@ -29,11 +29,26 @@ const file = new URL('../machines/lifecycles.json', import.meta.url)
 /** The contract of the eight built-in resources, as data. */
 export const lifecycles = JSON.parse(readFileSync(file, 'utf8')) as Lifecycles
 
-/** The contract of one resource. */
+/** What the engine itself sends, by resource; the published contract does not know of it. */
+const OWN: Readonly<Record<string, Pick<Lifecycle, 'commands' | 'transitions'>>> = {
+  event_destination: {
+    commands: { fail_verification: { internal: true } },
+    transitions: [
+      {
+        ...{ from: 'pending_verification', command: 'fail_verification' },
+        ...{ to: 'pending_verification', event: null },
+      },
+    ],
+  },
+}
+
+/** The contract of one resource, with the commands that the engine itself sends after its own. */
 export function lifecycleOf(type: string): Lifecycle {
   const lifecycle = lifecycles.resources[type]
   if (lifecycle === undefined) throw new Error(`no lifecycle for ${type}`)
-  return lifecycle
+  const own = OWN[type] ?? { commands: {}, transitions: [] }
+  const commands = { ...lifecycle.commands, ...own.commands }
+  return { ...lifecycle, commands, transitions: [...lifecycle.transitions, ...own.transitions] }
 }
 
 /** The rows of the contract for a command in a status; none when it is illegal there. */

@@ -61,7 +61,9 @@ const ACCEPTED: Readonly<Record<string, readonly string[]>> = {
   'event_destination.delete': KEPT,
 }
 
-const RESERVED = ['session.run_attached', 'session.run_started', 'session.run_settled']
+const RESERVED = ['run_attached', 'run_started', 'run_settled']
+  .map((command) => `session.${command}`)
+  .concat('event_destination.fail_verification')
 
 export function isTerminal(on: Thing): boolean {
   return TERMINAL.includes(on.status)

@@ -214,6 +214,7 @@ const PAYLOADS: Readonly<Record<string, Fields>> = {
   'task_run.submit_interaction': { input: { code: '123456' } },
   'task_run.fail': { errors: [{ code: 'broken', message: 'it broke' }] },
   'event_destination.update': { name: 'Renamed' },
+  'event_destination.fail_verification': { error: 'it does not answer' },
 }
 
 /** A command with a payload that is valid everywhere. */

@@ -4,6 +4,7 @@ import type { Database } from 'better-sqlite3'
 import { closed } from '../../errors.ts'
 import type { Audit, Pruning } from '../audit.ts'
 import type { Consumers } from '../consumers.ts'
+import type { DeliveryReads, DeliveryWrites } from '../deliveries.ts'
 import type { Reads, Store, Transaction, Upkeep } from '../store.ts'
 import { createAudit } from './audit.ts'
 import { backup } from './backup.ts'
@@ -13,6 +14,7 @@ import { untilFree } from './busy.ts'
 import { type Connection, createConnection } from './connection.ts'
 import { createConsumers } from './consumers.ts'
 import { deferred, type Immediate, type When } from './deferred.ts'
+import { createDeliveries } from './deliveries.ts'
 import { brokeConstraint, storageError } from './failures.ts'
 import { createLister } from './lists.ts'
 import { createLookups } from './lookups.ts'
@@ -51,9 +53,10 @@ function createStore(database: Database, { database: given, busyTimeout }: Sqlit
   const connection = createConnection(database, busyTimeout)
   const { view, whole, part } = createBrackets(database)
   const planner = createPlanner(database)
-  const reads = createReads(database)
+  const deliveries = createDeliveries(database)
+  const reads: Immediate<Read> = { ...createReads(database), ...deliveries.reads }
   const audit = createAudit(database)
-  const writes = createWrites(database)
+  const writes: Immediate<Written> = { ...createWrites(database), ...deliveries.writes }
   const reading: When = async (work) => {
     connection.requireAccess()
     return connection.pass('read', work)
@@ -63,7 +66,7 @@ function createStore(database: Database, { database: given, busyTimeout }: Sqlit
     return connection.write(() => within(whole, work))
   }
   const storeWithin = (run: When): Store => ({
-    ...deferred<Reads>(reads, run),
+    ...deferred<Read>(reads, run),
     ...deferred<Audit>(audit, run),
     ...deferred<Written>(writes, (work) => run(() => within(part, work))),
     read: (plan) => run(() => planner.read(NOTHING, plan)),
@@ -78,7 +81,7 @@ function createStore(database: Database, { database: given, busyTimeout }: Sqlit
     isOwn: typeof given === 'string',
   })
   return {
-    ...deferred<Reads>(reads, reading),
+    ...deferred<Read>(reads, reading),
     ...deferred<Audit>(audit, (work) => reading(() => within(view, work))),
     ...deferred<Written>(writes, writing),
     read: (plan) => reading(() => planner.read(view, plan)),
@@ -99,7 +102,7 @@ interface Outside {
 function createOuter(
   connection: Connection,
   { begin, head, isOwn }: Outside,
-): Omit<Store, keyof Reads | keyof Audit | keyof Written | 'read' | 'transact'> {
+): Omit<Store, keyof Read | keyof Audit | keyof Written | 'read' | 'transact'> {
   const { database } = connection
   const open = new Set<Transaction>()
   return {
@@ -167,9 +170,11 @@ function createReads(database: Database): Immediate<Reads> {
   }
 }
 
-type Written = Upkeep & Consumers & Pruning
+type Read = Reads & DeliveryReads
 
-function createWrites(database: Database): Immediate<Written> {
+type Written = Upkeep & Consumers & DeliveryWrites & Pruning
+
+function createWrites(database: Database): Immediate<Omit<Written, keyof DeliveryWrites>> {
   return {
     ...createUpkeep(database),
     ...createConsumers(database),

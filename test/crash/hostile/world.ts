@@ -4,6 +4,7 @@ import { agentPlatform } from '../../../machines/index.ts'
 import { createTestEngine } from '../../../src/testing.ts'
 import { define } from '../../support/define.ts'
 import type { AnyHandle, AnyResource, AnyTestEngine } from '../../support/engine.ts'
+import { OFFLINE } from '../../support/offline.ts'
 
 interface Put {
   readonly event: { readonly type: string }
@@ -55,6 +56,7 @@ export async function openEngine(database: string, seed: number): Promise<AnyTes
     database,
     seed,
     durability: 'relaxed',
+    delivery: OFFLINE,
     resources: { ...agentPlatform(), boxes: box },
   })
   return engine as AnyTestEngine

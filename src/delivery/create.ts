@@ -1,0 +1,87 @@
+/** How is everything that delivers put together? @module */
+
+import type { Context } from '../context.ts'
+import { type Issue, refuseIssues } from '../errors.ts'
+import { taken } from '../given.ts'
+import { type Addresses, createAddresses } from './addresses.ts'
+import type { KnownType, KnownTypes } from './checked-destinations.ts'
+import type { Deliverer } from './deliverer.ts'
+import type { DestinationType } from './destination-type.ts'
+import { createSystemLookup } from './names.ts'
+import { createRequests, type Requests } from './request.ts'
+import { createResolver } from './resolve.ts'
+import { type DeliveryOptions, type DeliverySettings, toDeliverySettings } from './settings.ts'
+import { createWebhook, webhookIssues } from './webhook.ts'
+import { createWorker, type Worker } from './worker.ts'
+
+/** What delivery has before there is an engine. */
+export interface DeliveryParts {
+  readonly settings: DeliverySettings
+  readonly types: KnownTypes
+  readonly requests: Requests
+  readonly addressOf: (host: string) => Promise<string>
+}
+
+/** What delivers for an engine. */
+export interface Delivery {
+  readonly deliverer: Deliverer
+  readonly worker: Worker
+  /** Ends all connections. */
+  close(): Promise<void>
+}
+
+/** Prepares delivery. Throws `invalid_input` for options that cannot be. */
+export function prepareDelivery(
+  given: DeliveryOptions,
+  types: readonly DestinationType[],
+): DeliveryParts {
+  const options = taken(given)
+  const settings = toDeliverySettings(options)
+  const addresses = createAddresses(options.allowPrivate ?? [])
+  const lookup = options.lookup ?? createSystemLookup()
+  const requests = createRequests(addresses, lookup)
+  return {
+    ...{ settings, requests, addressOf: createResolver(addresses, lookup) },
+    types: knownTypes(requests, addresses, types),
+  }
+}
+
+function knownTypes(
+  requests: Requests,
+  addresses: Addresses,
+  others: readonly DestinationType[],
+): KnownTypes {
+  const webhook = createWebhook(requests) as DestinationType<never> as DestinationType
+  const known = new Map<string, KnownType>()
+  known.set(webhook.type, {
+    type: webhook,
+    issues: (config) => webhookIssues(config, addresses),
+  })
+  const issues: Issue[] = []
+  for (const [index, type] of others.entries()) {
+    if (typeof type?.deliver === 'function' && !known.has(type.type)) {
+      known.set(type.type, { type, issues: () => [] })
+      continue
+    }
+    const message = 'is no type of destinations, or its name is taken; use defineDestinationType'
+    issues.push({ path: ['destinationTypes', index], code: 'invalid_type', message })
+  }
+  refuseIssues('the option destinationTypes', issues)
+  return known
+}
+
+/** Creates what delivers. */
+export function createDelivery(
+  context: Context,
+  { settings, types: known, requests, addressOf }: DeliveryParts,
+): Delivery {
+  const types = new Map([...known].map(([name, { type }]) => [name, type]))
+  const deliverer = { context, settings, types, requests, addressOf, loaded: new Map() }
+  return {
+    deliverer,
+    worker: createWorker(deliverer),
+    close: async () => {
+      await Promise.allSettled([...types.values()].map((type) => type.close?.()))
+    },
+  }
+}

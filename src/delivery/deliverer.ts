@@ -1,0 +1,124 @@
+/** What does everything that delivers share? @module */
+
+import type { Context } from '../context.ts'
+import { ask, type Plan } from '../core/questions.ts'
+import type { ResourceRow, SecretRow } from '../core/rows.ts'
+import { retiredName } from '../core/secrets.ts'
+import type { DestinationType, Target } from './destination-type.ts'
+import type { Requests } from './request.ts'
+import { type DeliverySettings, settingsOf } from './settings.ts'
+import { keyOf } from './signature.ts'
+
+/** The type of the resources that events are delivered to. */
+export const DESTINATION = 'event_destination'
+
+/** What delivers. */
+export interface Deliverer {
+  readonly context: Context
+  readonly settings: DeliverySettings
+  /** The kinds of receivers, by name. */
+  readonly types: ReadonlyMap<string, DestinationType>
+  readonly requests: Requests
+  /** The address of a host that may be connected to. */
+  readonly addressOf: (host: string) => Promise<string>
+  /** The destinations that have been loaded, as long as they stay as they are. */
+  readonly loaded: Map<string, Destination>
+}
+
+/** A destination, ready to be sent to. */
+export interface Destination {
+  readonly id: string
+  readonly tenant: string
+  readonly version: number
+  readonly status: string
+  /** Since when it has been in that status. */
+  readonly since: number
+  readonly settings: DeliverySettings
+  /** Undefined where its type is not registered here. */
+  readonly type: DestinationType | undefined
+  readonly typeName: string
+  /** Its signing keys change with the time, too. */
+  readonly target: (now: number) => Target
+}
+
+// Destinations that are kept in memory; more of them take turns.
+const KEPT = 10_000
+
+/** Loads a destination as it is now; undefined when there is none. */
+export async function loadDestination(
+  deliverer: Deliverer,
+  id: string,
+): Promise<Destination | undefined> {
+  const { context, loaded } = deliverer
+  const row = await context.store.findResource(id)
+  if (row === undefined || row.type !== DESTINATION) return undefined
+  const known = loaded.get(id)
+  if (known?.version === row.version) return known
+  const found = await context.store.read(() => withSecrets(id))
+  if (found === undefined) return undefined
+  const destination = toDestination(deliverer, found.row, found.secrets)
+  if (loaded.size >= KEPT) loaded.clear()
+  loaded.set(id, destination)
+  return destination
+}
+
+/** A resource and its secrets, of one moment. */
+function* withSecrets(
+  id: string,
+): Plan<{ readonly row: ResourceRow; readonly secrets: readonly SecretRow[] } | undefined> {
+  const row = yield* ask({ ask: 'resource', id })
+  if (row === undefined) return undefined
+  return { row, secrets: yield* ask({ ask: 'secrets', resourceId: id }) }
+}
+
+interface Fields {
+  readonly type: string
+  readonly delivery: Readonly<Record<string, unknown>> | null
+  readonly [config: string]: unknown
+}
+
+function toDestination(
+  { context, types, settings }: Deliverer,
+  row: ResourceRow,
+  rows: readonly SecretRow[],
+): Destination {
+  const { id, tenant, version, status, statusSince: since } = row
+  const fields: Fields = JSON.parse(row.context)
+  const secrets = new Map(
+    rows.map(({ name, envelope }) => [
+      name,
+      () => context.keys.open({ type: row.type, id, name }, envelope),
+    ]),
+  )
+  const type = types.get(fields.type)
+  const own = (type?.secrets ?? []).flatMap((path) => {
+    const open = secrets.get(`${fields.type}.${path}`)
+    return open === undefined ? [] : [[path, open()]]
+  })
+  const keysAt = signingKeys(secrets)
+  return {
+    ...{ id, tenant, version, status, since, type, typeName: fields.type },
+    settings: settingsOf(settings, fields.delivery),
+    target: (now) => ({
+      id,
+      config: fields[fields.type] as Target['config'],
+      secrets: Object.fromEntries(own),
+      keys: keysAt(now),
+    }),
+  }
+}
+
+/** The key that signs now comes first, then those that it has replaced, as long as they still count. */
+function signingKeys(
+  secrets: ReadonlyMap<string, () => unknown>,
+): (now: number) => readonly Buffer[] {
+  const current = secrets.get('secret')?.()
+  const retired = (secrets.get(retiredName('secret'))?.() ?? []) as readonly {
+    readonly value: unknown
+    readonly until: number
+  }[]
+  return (now) =>
+    [current, ...retired.filter(({ until }) => until > now).map(({ value }) => value)].flatMap(
+      (secret) => keyOf(secret) ?? [],
+    )
+}

@@ -1,0 +1,162 @@
+/** How is the log given out to the destinations, once and in order? @module */
+
+import type { Context } from '../context.ts'
+import { entryTypes } from '../log/events.ts'
+import type { DeliveryDraft, DestinationRow, DispatchRow } from '../store/deliveries.ts'
+import type { ReadEntry } from '../store/queries.ts'
+import { DESTINATION, type Deliverer } from './deliverer.ts'
+import { foldDestination } from './destination-fold.ts'
+import { createFollowers, type Followers } from './patterns.ts'
+import type { DeliverySettings } from './settings.ts'
+
+/** Gives out the log. */
+export interface Dispatcher {
+  /** Goes some way on; tells whether there is more. */
+  advance(): Promise<boolean>
+}
+
+// What one transaction writes: some milliseconds of work.
+const MOST_DELIVERIES = 250
+const ENTRIES_AT_ONCE = 256
+
+// How far the place may fall behind where nobody wants anything: writing it costs more than to look again.
+const MOST_BEHIND = 1000
+
+/** Creates a dispatcher. Of several, in this process or in others, each step is made by one. */
+export function createDispatcher({ context, settings }: Deliverer): Dispatcher {
+  let known: { readonly revision: number; readonly followers: Followers } | null = null
+  const followersOf = async ({ revision }: DispatchRow): Promise<Followers> => {
+    if (known?.revision !== revision) {
+      const followers = createFollowers(await context.store.listDestinations())
+      known = { revision, followers }
+    }
+    return known.followers
+  }
+  return {
+    advance: async () => {
+      const row = await context.store.dispatchRow()
+      const more = await step(context, settings, row, await followersOf(row))
+      return (await catchUp(context)) || more
+    },
+  }
+}
+
+async function step(
+  context: Context,
+  settings: DeliverySettings,
+  from: DispatchRow,
+  followers: Followers,
+): Promise<boolean> {
+  const { store } = context
+  const { head } = await store.log()
+  if (from.position >= head) return false
+  const entries = await nextEntries(context, from, followers)
+  if (entries.length === 0) return skip(context, from, head)
+  const { about, ...given } = giveOut(entries, from, followers)
+  const changed = about === null ? null : await foldDestination(context, settings, about)
+  await store.dispatch({ ...given, from, changed, now: nowOf(context) })
+  return true
+}
+
+/** What comes next: everything where somebody follows, otherwise what destinations themselves go through. */
+function nextEntries(
+  { store, registry }: Context,
+  { position }: DispatchRow,
+  { count }: Followers,
+): Promise<readonly ReadEntry[]> {
+  const kind = registry.byType.get(DESTINATION)
+  if (kind === undefined) return Promise.resolve([])
+  const all = { tenant: null, resourceId: null, internal: true, since: null, until: null }
+  const types = count > 0 ? null : entryTypes(kind, true)
+  const limit = count > 0 ? ENTRIES_AT_ONCE : 1
+  return store.listEntries({ ...all, types, after: position, upTo: null, order: 'asc', limit })
+}
+
+async function skip(context: Context, row: DispatchRow, head: number): Promise<boolean> {
+  if (head - row.position < MOST_BEHIND) return false
+  const to = { position: head, within: 0 }
+  await context.store.dispatch({
+    from: row,
+    to,
+    deliveries: [],
+    changed: null,
+    now: nowOf(context),
+  })
+  return false
+}
+
+function isOfDestination({ type }: ReadEntry): boolean {
+  return type.startsWith(`${DESTINATION}.`)
+}
+
+/** What is given out at once. */
+interface GivenOut {
+  readonly deliveries: readonly DeliveryDraft[]
+  readonly to: Pick<DispatchRow, 'position' | 'within'>
+  /** The entry at its end, where that is about a destination. */
+  readonly about: ReadEntry | null
+}
+
+/** Gives out entries, as many as go at once, up to one after which destinations are not what they were. */
+function giveOut(
+  entries: readonly ReadEntry[],
+  { position, within }: DispatchRow,
+  followers: Followers,
+): GivenOut {
+  const deliveries: DeliveryDraft[] = []
+  let to = { position, within }
+  for (const entry of entries) {
+    const wanting = followers.of(entry).filter((one) => one.position > to.within)
+    const now = wanting.slice(0, MOST_DELIVERIES - deliveries.length)
+    deliveries.push(...now.map((destination) => draftOf(entry, destination)))
+    if (now.length < wanting.length) {
+      const last = now.at(-1)?.position ?? to.within
+      return { deliveries, to: { position: entry.seq - 1, within: last }, about: null }
+    }
+    to = { position: entry.seq, within: 0 }
+    if (isOfDestination(entry)) return { deliveries, to, about: entry }
+  }
+  return { deliveries, to, about: null }
+}
+
+/** The delivery of an entry to a destination. */
+export function draftOf(
+  { seq, id: eventId, type: eventType, resourceId, tenant }: ReadEntry,
+  { position: destination, ordered }: DestinationRow,
+): DeliveryDraft {
+  return { seq, eventId, eventType, resourceId, tenant, destination, ordered }
+}
+
+// Destinations that catch up at the same time; further ones wait for their turn.
+const CATCHING_UP = 16
+
+/** Moves the destinations that catch up on, up to where all others are; tells whether there is more. */
+async function catchUp(context: Context): Promise<boolean> {
+  const behind = await context.store.destinationsBehind(CATCHING_UP)
+  for (const destination of behind) await catchUpOne(context, destination)
+  return behind.length > 0
+}
+
+async function catchUpOne(context: Context, destination: DestinationRow): Promise<void> {
+  const { store } = context
+  const { position, within } = await store.dispatchRow()
+  const { place: after, tenant, patterns } = destination
+  const found = await store.listEntries({
+    ...{ tenant, after, resourceId: null, types: null, internal: false, since: null, until: null },
+    ...{ upTo: position, order: 'asc', limit: ENTRIES_AT_ONCE },
+  })
+  const followers = createFollowers([{ ...destination, patterns, phase: 'following' }])
+  const entries = found.filter((entry) => followers.of(entry).length > 0)
+  const last = found.length === ENTRIES_AT_ONCE ? found.at(-1) : undefined
+  await store.catchUp({
+    destination,
+    place: last?.seq ?? position,
+    joins: last === undefined && within === 0,
+    deliveries: entries.map((entry) => draftOf(entry, destination)),
+    now: nowOf(context),
+  })
+}
+
+function nowOf({ clock }: Context): number {
+  return clock.now().getTime()
+}

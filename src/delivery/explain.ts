@@ -1,0 +1,133 @@
+/** Why was an event delivered to a destination, or why not? `deliveries.explain` @module */
+
+import { toIso } from '../clock.ts'
+import type { Context } from '../context.ts'
+import { notFound, refuseIssues } from '../errors.ts'
+import type { Reader } from '../log/events.ts'
+import { idIssues, unknownKeys } from '../runtime/options.ts'
+import type { DeliveryRow, DestinationRow } from '../store/deliveries.ts'
+import type { ReadEntry } from '../store/queries.ts'
+import { DESTINATION } from './deliverer.ts'
+import { isWanted } from './patterns.ts'
+
+/** Which event, and to which destination. */
+export interface DeliveryQuestion {
+  /** The id of an event. */
+  readonly event: string
+  /** The id of a destination. */
+  readonly destination: string
+}
+
+/** Why an event has not been delivered. */
+export type UndeliveredReason =
+  | 'pending'
+  | 'delivering'
+  | 'waiting'
+  | 'blocked'
+  | 'exhausted'
+  | 'canceled'
+  | 'destination_inactive'
+  | 'not_dispatched'
+  | 'internal'
+  | 'own_event'
+  | 'not_matched'
+  | 'before_activation'
+  | 'skipped'
+
+/** Whether an event has been delivered, and why not. */
+export interface DeliveryExplanation {
+  readonly delivered: boolean
+  /** A stable name; null when it has been delivered. */
+  readonly reason: UndeliveredReason | null
+  /** The same for people. */
+  readonly message: string
+}
+
+/** Tells whether an event has been delivered to a destination, and why not. Throws `not_found`. */
+export async function explainDelivery(
+  context: Context,
+  { tenant }: Reader,
+  asked: DeliveryQuestion,
+): Promise<DeliveryExplanation> {
+  refuseIssues('the question', [
+    ...unknownKeys(asked, ['event', 'destination']),
+    ...idIssues('event', asked.event),
+    ...idIssues('destination', asked.destination),
+  ])
+  const { store } = context
+  const entry = await store.findEntry(asked.event)
+  if (entry === undefined || entry.tenant !== tenant) throw notFound(asked.event, 'event')
+  const resource = await store.findResource(asked.destination)
+  if (resource?.type !== DESTINATION || resource.tenant !== tenant)
+    throw notFound(asked.destination, DESTINATION)
+  const destination = await store.findDestination(asked.destination)
+  const place = destination && { seq: entry.seq, destination: destination.position }
+  const delivery = place && (await store.findDelivery(place))
+  return delivery === undefined
+    ? explainAbsence(context, entry, destination)
+    : explainDeliveryRow(delivery)
+}
+
+function because(reason: UndeliveredReason, message: string): DeliveryExplanation {
+  return { delivered: false, reason, message }
+}
+
+function explainDeliveryRow(row: DeliveryRow): DeliveryExplanation {
+  const { status, attempts, lastError, isGoing, ready } = row
+  const failed = `${attempts} attempts have failed, the last one with ${lastError}`
+  if (status === 'succeeded') {
+    const message = `it was delivered at ${toIso(row.deliveredAt ?? 0)}, with attempt ${attempts}`
+    return { delivered: true, reason: null, message }
+  }
+  if (status === 'exhausted') return because(status, `${failed}; resend it, or replay`)
+  if (status === 'canceled')
+    return because(status, 'the destination has been deleted, or has passed over it since')
+  if (status === 'delivering') return because(status, `attempt ${attempts + 1} is under way`)
+  if (!isGoing)
+    return because(
+      'destination_inactive',
+      'the destination is not active; it goes on from here when it is',
+    )
+  if (!ready)
+    return because('blocked', `an earlier event of ${row.resourceId} has not been delivered yet`)
+  if (status === 'waiting')
+    return because(status, `${failed}; the next one is due at ${toIso(row.nextAt)}`)
+  return because('pending', 'its first attempt is due')
+}
+
+/** Says why there is no delivery: from what the log says of the destination at that time. */
+async function explainAbsence(
+  { store }: Context,
+  entry: ReadEntry,
+  destination: DestinationRow | undefined,
+): Promise<DeliveryExplanation> {
+  if (entry.internal) return because('internal', 'it is an internal entry, which nobody is sent')
+  if (destination === undefined || entry.resourceId === destination.id)
+    return because('own_event', 'no destination is sent what is about itself')
+  const { position } = await store.dispatchRow()
+  if (entry.seq > position || entry.seq > (destination.place ?? position))
+    return notYet(destination)
+  const [then] = await store.listEntries({
+    ...{ tenant: null, resourceId: destination.id, types: null, internal: true, since: null },
+    ...{ until: null, after: entry.seq, upTo: null, order: 'desc', limit: 1 },
+  })
+  if (then === undefined)
+    return because('before_activation', 'the destination did not exist yet; replay sends it anyway')
+  const { status, events } = JSON.parse(then.data) as { status: string; events: readonly string[] }
+  if (!isWanted(events, entry.type)) {
+    const message = `the destination wanted ${events.join(', ')} at that time, and ${entry.type} is none of these`
+    return because('not_matched', message)
+  }
+  if (status === 'active') return because('skipped', 'the destination has passed over it since')
+  const reason = destination.phase === 'new' ? 'before_activation' : 'skipped'
+  return because(reason, `the destination was ${status} at that time; replay sends it anyway`)
+}
+
+function notYet({ phase }: DestinationRow): DeliveryExplanation {
+  if (phase === 'stopped')
+    return because(
+      'destination_inactive',
+      'the destination is not active; it goes on before this event when it is',
+    )
+  return because('not_dispatched', 'it has not been given out to destinations yet')
+}

@@ -1,0 +1,58 @@
+/** How is written down what attempts have come to? @module */
+
+import { inTransaction } from '../runtime/transaction.ts'
+import type { ClaimedRow, Settlement } from '../store/deliveries.ts'
+import { sendOwn } from './commands.ts'
+import type { Deliverer, Destination } from './deliverer.ts'
+import { type Attempted, judge, released, type Verdict } from './verdict.ts'
+
+/** A delivery that nobody is at any more. */
+export interface Finished {
+  readonly claimed: ClaimedRow
+  readonly destination: Destination
+  /** Null when it was given up before it was over. */
+  readonly attempted: Attempted | null
+}
+
+/** Judges what has finished; gives what is left to be written. What deactivates a destination is written here. */
+export async function settle(
+  deliverer: Deliverer,
+  finished: readonly Finished[],
+): Promise<readonly Settlement[]> {
+  const { store, clock } = deliverer.context
+  const verdicts = finished.map((one) => ({ ...one, verdict: verdictOn(deliverer, one) }))
+  const deactivating = verdicts.filter(({ verdict }) => verdict.deactivation !== null)
+  const others = verdicts
+    .filter(({ verdict }) => verdict.deactivation === null)
+    .map(({ verdict }) => verdict.settlement)
+  if (deactivating.length === 0) return others
+  // First, what has been accepted: it may speak for the destination.
+  await store.settleAndClaim(others, [], clock.now().getTime())
+  for (const one of deactivating) await deactivate(deliverer, one)
+  return []
+}
+
+function verdictOn({ context }: Deliverer, { claimed, destination, attempted }: Finished): Verdict {
+  const now = context.clock.now().getTime()
+  if (attempted === null) return { settlement: released(claimed, now), deactivation: null }
+  // Not from the engine's ids: those may not depend on how receivers answer.
+  return judge(attempted, destination.settings, now, Math.random())
+}
+
+/** Writes how a delivery has ended, and in the same transaction deactivates its destination, unless that does well. */
+async function deactivate(
+  { context }: Deliverer,
+  { claimed, destination, verdict }: Finished & { readonly verdict: Verdict },
+): Promise<void> {
+  const { settlement, deactivation } = verdict
+  if (deactivation === null) return
+  await inTransaction(context, async ({ context: inner }) => {
+    const accepted = await inner.store.acceptedAt(claimed.destination)
+    await inner.store.settleAndClaim([settlement], [], inner.clock.now().getTime())
+    if (deactivation.unlessAccepted && accepted > claimed.began) return
+    const { id, tenant } = destination
+    const { message } = deactivation
+    const command = { type: 'deactivate', reason: 'failures', message }
+    await sendOwn(inner, { id, tenant, version: null }, command)
+  })
+}

@@ -1,0 +1,176 @@
+/** How does a destination prove that it wants events? @module */
+
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { withinTime } from './attempt.ts'
+import { type Addressee, sendOwn } from './commands.ts'
+import type { Deliverer, Destination } from './deliverer.ts'
+import { loadDestination } from './deliverer.ts'
+import type { Call, Receipt, Target } from './destination-type.ts'
+import type { Returned } from './request.ts'
+import type { VerificationMethod } from './settings.ts'
+import { receiptOf, signed, type WebhookConfig } from './webhook.ts'
+
+// So many destinations are asked for their proofs at once.
+const AT_ONCE = 16
+
+// Longer than any attempt may take: whoever is still at it then has died.
+const LEASE_MS = 360_000
+
+/** Begins the verifications that are due, each watched by whoever asks; tells how many. */
+export async function verifyDue(
+  deliverer: Deliverer,
+  stopping: AbortSignal,
+  watch: (verification: Promise<void>) => void,
+): Promise<number> {
+  const { store, clock } = deliverer.context
+  const now = clock.now().getTime()
+  const due = await store.unverifiedDestinations(now, AT_ONCE)
+  for (const { position, id, at } of due) {
+    const until = now + LEASE_MS
+    if (!(await store.moveVerification(position, at, until))) continue
+    watch(
+      verifyDestination(deliverer, id, stopping).then(async (isOver) => {
+        await store.moveVerification(position, until, isOver ? null : at)
+      }),
+    )
+  }
+  return due.length
+}
+
+/** Asks a destination for its proof, and activates it, or notes why not; false when it was given up before. */
+export async function verifyDestination(
+  deliverer: Deliverer,
+  id: string,
+  stopping: AbortSignal,
+): Promise<boolean> {
+  const destination = await loadDestination(deliverer, id)
+  if (destination?.status !== 'pending_verification') return true
+  if (destination.settings.verification === 'manual') return true
+  const now = deliverer.context.clock.now()
+  const target = destination.target(now.getTime())
+  const timed = await withinTime(destination.settings.timeout, stopping, (signal, timeout) =>
+    prove(deliverer, destination, target, {
+      ...{ at: now, attempt: 1, timeout, signal, addressOf: deliverer.addressOf },
+    }),
+  )
+  if (timed === null) return false
+  await conclude(deliverer, destination, timed.receipt)
+  return true
+}
+
+// As much of an error as is kept.
+const KEPT_ERROR = 500
+
+/** What has been proven of a version holds for that version only. */
+async function conclude(
+  { context }: Deliverer,
+  { id, tenant, version }: Destination,
+  receipt: Receipt,
+): Promise<void> {
+  const addressee: Addressee = { id, tenant, version }
+  const command = receipt.ok
+    ? { type: 'activate' }
+    : { type: 'fail_verification', error: receipt.error.toWellFormed().slice(0, KEPT_ERROR) }
+  await sendOwn(context, addressee, command)
+}
+
+function prove(
+  deliverer: Deliverer,
+  destination: Destination,
+  target: Target,
+  call: Call,
+): Promise<Receipt> {
+  const { type, settings, typeName } = destination
+  if (type === undefined)
+    throw new Error(`the type "${typeName}" of destinations is not registered`)
+  if (type.type !== 'webhook') return type.verify?.(target, call) ?? Promise.resolve({ ok: true })
+  const proof = PROOFS[settings.verification as keyof typeof PROOFS]
+  return proof(deliverer, target as Target<unknown> as Target<WebhookConfig>, call)
+}
+
+type Proof = (deliverer: Deliverer, target: Target<WebhookConfig>, call: Call) => Promise<Receipt>
+
+const PROOFS: Readonly<Record<Exclude<VerificationMethod, 'manual'>, Proof>> = {
+  challenge,
+  handshake,
+  ping,
+}
+
+// How long an answer to a challenge counts: longer than any attempt may take.
+const CHALLENGE_MS = 600_000
+
+/** A nonce, bound to what it is to prove: nobody can have got it elsewhere. */
+async function challenge(
+  { context, requests }: Deliverer,
+  target: Target<WebhookConfig>,
+  call: Call,
+): Promise<Receipt> {
+  const nonce = newNonce()
+  const expiry = call.at.getTime() + CHALLENGE_MS
+  const sent = `${nonce}.${expiry}.${bound(target, nonce, expiry)}`
+  const body = JSON.stringify({ type: 'event_destination.verification', challenge: sent })
+  const returned = await requests.send(signed({ id: `challenge_${nonce}`, body }, target, call))
+  const receipt = receiptOf(returned, call)
+  if (!receipt.ok || 'failure' in returned) return receipt
+  const isProven = isBack(returned, sent) && expiry > context.clock.now().getTime()
+  return isProven ? receipt : { ...receipt, ok: false, error: NOT_PROVEN }
+}
+
+// Not from the engine's ids: those may not depend on who is verified when.
+function newNonce(): string {
+  return randomBytes(16).toString('base64url')
+}
+
+const NOT_PROVEN =
+  'challenge_not_returned: the answer has to be JSON with the challenge that was sent, {"challenge":"…"}'
+
+function bound({ id, config, keys }: Target<WebhookConfig>, nonce: string, expiry: number): string {
+  const [key = Buffer.alloc(0)] = keys
+  return createHmac('sha256', key)
+    .update(JSON.stringify([id, config.url, nonce, expiry]))
+    .digest('base64url')
+}
+
+function isBack(returned: Exclude<Returned, { readonly failure: unknown }>, sent: string): boolean {
+  try {
+    const { challenge } = JSON.parse(returned.body.toString()) as { readonly challenge?: unknown }
+    const [given, expected] = [Buffer.from(String(challenge)), Buffer.from(sent)]
+    return given.length === expected.length && timingSafeEqual(given, expected)
+  } catch {
+    return false
+  }
+}
+
+// Who asks: a name that says nothing about the machine.
+const ORIGIN = 'pawl'
+
+/** The handshake of CloudEvents: a request for permission, with OPTIONS. */
+async function handshake(
+  { requests }: Deliverer,
+  { config }: Target<WebhookConfig>,
+  call: Call,
+): Promise<Receipt> {
+  const returned = await requests.send({
+    method: 'OPTIONS',
+    url: config.url,
+    headers: { ...config.custom_headers, 'webhook-request-origin': ORIGIN },
+    ...{ body: null, timeout: call.timeout, signal: call.signal },
+  })
+  const receipt = receiptOf(returned, call)
+  if (!receipt.ok || 'failure' in returned) return receipt
+  const allowed = returned.headers['webhook-allowed-origin']
+  if (allowed === '*' || allowed === ORIGIN) return receipt
+  const error = `origin_not_allowed: the answer has to have the header webhook-allowed-origin: ${ORIGIN}`
+  return { ...receipt, ok: false, error }
+}
+
+/** A signed message that has to be accepted. */
+async function ping(
+  { requests }: Deliverer,
+  target: Target<WebhookConfig>,
+  call: Call,
+): Promise<Receipt> {
+  const id = `ping_${newNonce()}`
+  const body = JSON.stringify({ type: 'event_destination.ping' })
+  return receiptOf(await requests.send(signed({ id, body }, target, call)), call)
+}

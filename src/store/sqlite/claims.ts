@@ -1,0 +1,238 @@
+/** How does SQLite note how attempts have gone, and give out what is due? @module */
+
+import type { Database } from 'better-sqlite3'
+import { sql } from 'kysely'
+import type { AttemptRow, ClaimedRow, DeliveryWrites, Settlement, Wish } from '../deliveries.ts'
+import type { Immediate } from './deferred.ts'
+import { type Queue, READY } from './delivery-queue.ts'
+import { prepare, queries, type Slot } from './statement.ts'
+
+/** A destination while its deliveries are settled and given out. */
+interface Turn {
+  readonly ordered: boolean
+  clock: number
+  accepted: number
+}
+
+type Turns = Map<number, Turn>
+
+/** Prepares settling and claiming. */
+export function createClaims(
+  database: Database,
+  queue: Queue,
+): Immediate<Pick<DeliveryWrites, 'settleAndClaim'>> {
+  const settle = settler(database, queue)
+  const claim = claimer(database)
+  const [find, update] = [turnOf(database), updatingTurn(database)]
+  const turn = (turns: Turns, destination: number): Turn | undefined => {
+    const known = turns.get(destination) ?? toTurn(find.get({ destination }))
+    if (known !== undefined) turns.set(destination, known)
+    return known
+  }
+  return {
+    settleAndClaim: (settlements, wishes, now) => {
+      const turns: Turns = new Map()
+      for (const settlement of settlements) {
+        const one = turn(turns, settlement.destination)
+        if (one !== undefined) settle(one, settlement, now)
+      }
+      const claimed = wishes.flatMap((wish) => {
+        const one = turn(turns, wish.destination)
+        return one === undefined ? [] : claim(one, wish, now)
+      })
+      for (const [destination, { clock, accepted }] of turns) {
+        update.run({ destination, clock, accepted, nextAt: queue.nextAt(destination) })
+      }
+      return claimed
+    },
+  }
+}
+
+function toTurn(
+  row: { readonly ordered: number; readonly clock: number; readonly accepted: number } | undefined,
+): Turn | undefined {
+  return row && { ...row, ordered: row.ordered === 1 }
+}
+
+function turnOf(database: Database) {
+  return prepare(database, (slot) =>
+    queries
+      .selectFrom('pawl_destinations')
+      .select(['ordered', 'clock', 'accepted'])
+      .where('position', '=', slot('destination')),
+  )
+}
+
+function updatingTurn(database: Database) {
+  return prepare(database, (slot: Slot<'destination' | 'clock' | 'accepted' | 'nextAt'>) =>
+    queries
+      .updateTable('pawl_destinations')
+      .set({
+        clock: slot('clock'),
+        accepted: slot('accepted'),
+        next_at: sql<number | null>`
+          case when phase in ('following', 'behind') then ${slot('nextAt')} end`,
+      })
+      .where('position', '=', slot('destination')),
+  )
+}
+
+function settler(
+  database: Database,
+  queue: Queue,
+): (turn: Turn, settlement: Settlement, now: number) => void {
+  const [update, log] = [updatingSettled(database), loggingAttempt(database)]
+  const write = (settlement: Settlement, now: number): boolean => {
+    const { status, attempt, ...place } = settlement
+    const changes = update.run({
+      ...place,
+      ...{ status, open: isOpen(status), attempts: Number(attempt !== null) },
+      error: attempt?.error ?? null,
+      deliveredAt: status === 'succeeded' ? now : null,
+    })
+    if (changes === 1 && attempt !== null) log.run({ ...place, ...attempt })
+    return changes === 1
+  }
+  return (turn, settlement, now) => {
+    // Somebody else has taken it on since.
+    if (!write(settlement, now)) return
+    const { status } = settlement
+    if (status === 'succeeded') turn.accepted = turn.clock += 1
+    if (!turn.ordered) return
+    if (isOpen(status)) queue.arrange(settlement)
+    else queue.promote(settlement)
+  }
+}
+
+function isOpen(status: Settlement['status']): boolean {
+  return status === 'pending' || status === 'waiting'
+}
+
+function updatingSettled(database: Database) {
+  return prepare(
+    database,
+    (
+      slot: Slot<
+        | keyof Pick<Settlement, 'seq' | 'destination' | 'fence' | 'status' | 'tries' | 'nextAt'>
+        | 'open'
+        | 'attempts'
+        | 'error'
+        | 'deliveredAt'
+      >,
+    ) =>
+      queries
+        .updateTable('pawl_deliveries')
+        .set((eb) => ({
+          status: slot('status'),
+          open: slot('open'),
+          ready: slot('open'),
+          delivering: 0,
+          next_at: slot('nextAt'),
+          attempts: eb('attempts', '+', slot('attempts')),
+          tries: slot('tries'),
+          // Where nothing has been tried, what went wrong before still stands.
+          last_error: sql<string | null>`
+            case ${slot('attempts')} when 0 then last_error else ${slot('error')} end`,
+          delivered_at: slot('deliveredAt'),
+        }))
+        .where('seq', '=', slot('seq'))
+        .where('destination', '=', slot('destination'))
+        .where('fence', '=', slot('fence'))
+        .where('delivering', '=', 1),
+  )
+}
+
+function loggingAttempt(database: Database) {
+  return prepare(database, (slot: Slot<keyof AttemptRow | 'seq' | 'destination'>) =>
+    queries.insertInto('pawl_attempts').values({
+      seq: slot('seq'),
+      destination: slot('destination'),
+      number: slot('number'),
+      at: slot('at'),
+      status_code: slot('statusCode'),
+      duration_ms: slot('durationMs'),
+      error: slot('error'),
+      response_body: slot('responseBody'),
+    }),
+  )
+}
+
+function claimer(database: Database): (turn: Turn, wish: Wish, now: number) => ClaimedRow[] {
+  const [due, take, log] = [dueOf(database), taking(database), loggingAttempt(database)]
+  const read = (wish: Wish, now: number) => {
+    const { destination, most } = wish
+    const live = due.all({ destination, now, replay: 0, limit: most })
+    const limit = Math.min(wish.replays, most - live.length)
+    return limit === 0 ? live : [...live, ...due.all({ destination, now, replay: 1, limit })]
+  }
+  return (turn, wish, now) => {
+    const { destination, until } = wish
+    const rows = read(wish, now)
+    if (rows.length > 0) turn.clock += 1
+    return rows.map(({ delivering, replay, began, ...row }) => {
+      const { seq } = row
+      take.run({ seq, destination, until, clock: turn.clock })
+      // Its lease has run out.
+      if (delivering === 1)
+        log.run({ ...LOST, seq, destination, number: row.attempts + 1, at: row.nextAt })
+      return {
+        ...{ ...row, destination, replay: replay === 1, began: began ?? turn.clock },
+        ...{ fence: row.fence + 1, attempts: row.attempts + delivering },
+      }
+    })
+  }
+}
+
+// What whoever took it on has not lived to tell.
+const LOST = {
+  statusCode: null,
+  durationMs: 0,
+  error: 'interrupted: the process that sent it ended before the answer was noted',
+  responseBody: null,
+}
+
+function dueOf(database: Database) {
+  return prepare(database, (slot: Slot<'destination' | 'replay' | 'now' | 'limit'>) =>
+    queries
+      .selectFrom('pawl_deliveries as delivery')
+      .innerJoin('pawl_events as event', 'event.seq', 'delivery.seq')
+      .select([
+        'delivery.seq',
+        'delivery.event_id as eventId',
+        'delivery.event_type as eventType',
+        'delivery.resource_id as resourceId',
+        'delivery.replay',
+        'delivery.delivering',
+        'delivery.next_at as nextAt',
+        'delivery.fence',
+        'delivery.attempts',
+        'delivery.tries',
+        'delivery.began',
+        'event.data',
+        'event.created_at as createdAt',
+      ])
+      .where('delivery.destination', '=', slot('destination'))
+      .where('delivery.replay', '=', slot('replay'))
+      .where(READY)
+      .where('delivery.next_at', '<=', slot('now'))
+      .orderBy('delivery.next_at')
+      .orderBy('delivery.seq')
+      .limit(slot('limit')),
+  )
+}
+
+function taking(database: Database) {
+  return prepare(database, (slot: Slot<'seq' | 'destination' | 'until' | 'clock'>) =>
+    queries
+      .updateTable('pawl_deliveries')
+      .set((eb) => ({
+        delivering: 1,
+        fence: eb('fence', '+', 1),
+        next_at: slot('until'),
+        attempts: sql<number>`attempts + delivering`,
+        began: sql<number>`coalesce(began, ${slot('clock')})`,
+      }))
+      .where('seq', '=', slot('seq'))
+      .where('destination', '=', slot('destination')),
+  )
+}

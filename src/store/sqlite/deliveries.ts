@@ -1,0 +1,119 @@
+/** How does SQLite keep what is delivered to whom? @module */
+
+import type { Database } from 'better-sqlite3'
+import { sql } from 'kysely'
+import type { DeliveryPlace, DeliveryReads, DeliveryRow, DeliveryWrites } from '../deliveries.ts'
+import { createClaims } from './claims.ts'
+import type { Immediate } from './deferred.ts'
+import { createDeliveryLists } from './delivery-lists.ts'
+import { createQueue, OPEN, type Queue } from './delivery-queue.ts'
+import { createDestinations } from './destinations.ts'
+import { createDispatching, waking } from './dispatching.ts'
+import { prepare, queries, type Slot } from './statement.ts'
+
+/** What deliveries need: what reads, and what writes. */
+export interface DeliveryStatements {
+  readonly reads: Immediate<DeliveryReads>
+  readonly writes: Immediate<DeliveryWrites>
+}
+
+/** Prepares what deliveries need. */
+export function createDeliveries(database: Database): DeliveryStatements {
+  const queue = createQueue(database)
+  const lists = createDeliveryLists(database)
+  const destinations = createDestinations(database, queue)
+  const { dispatchRow, ...dispatching } = createDispatching(database, queue, destinations)
+  return {
+    reads: { ...lists, ...destinations.reads, dispatchRow },
+    writes: {
+      ...dispatching,
+      ...createClaims(database, queue),
+      ...createChanges(database, queue, lists.findDelivery),
+      moveVerification: destinations.moveVerification,
+    },
+  }
+}
+
+type Changes = Pick<DeliveryWrites, 'cancelDeliveries' | 'resendDelivery'>
+
+function createChanges(
+  database: Database,
+  queue: Queue,
+  find: (place: DeliveryPlace) => DeliveryRow | undefined,
+): Immediate<Changes> {
+  const [open, cancel] = [openUpTo(database), canceling(database)]
+  const resend = resending(database)
+  const wake = waking(database)
+  const arrange = (destination: number, resourceIds: readonly string[]): void => {
+    if (!queue.isOrdered(destination)) return
+    for (const resourceId of resourceIds) queue.arrange({ destination, resourceId })
+  }
+  return {
+    cancelDeliveries: (destination, through, limit) => {
+      const rows = open.all({ destination, through, limit })
+      for (const { seq } of rows) cancel.run({ seq, destination })
+      arrange(
+        destination,
+        rows.map(({ resourceId }) => resourceId),
+      )
+      return rows.length
+    },
+    resendDelivery: (place, now) => {
+      const row = find(place)
+      if (row === undefined || row.status === 'delivering') return row
+      const ready = !queue.isOrdered(place.destination)
+      resend.run({ ...place, now, ready })
+      arrange(place.destination, [row.resourceId])
+      wake.run({ ...place, now })
+      return find(place)
+    },
+  }
+}
+
+function openUpTo(database: Database) {
+  return prepare(database, (slot) =>
+    queries
+      .selectFrom('pawl_deliveries')
+      .select(['seq', 'resource_id as resourceId'])
+      .where('destination', '=', slot('destination'))
+      .where(OPEN)
+      .where('seq', '<=', slot('through'))
+      .limit(slot('limit')),
+  )
+}
+
+function canceling(database: Database) {
+  return prepare(database, (slot) =>
+    queries
+      .updateTable('pawl_deliveries')
+      .set((eb) => ({
+        status: 'canceled',
+        open: 0,
+        ready: 0,
+        delivering: 0,
+        fence: eb('fence', '+', 1),
+      }))
+      .where('seq', '=', slot('seq'))
+      .where('destination', '=', slot('destination')),
+  )
+}
+
+function resending(database: Database) {
+  return prepare(database, (slot: Slot<'seq' | 'destination' | 'now' | 'ready'>) =>
+    queries
+      .updateTable('pawl_deliveries')
+      .set({
+        // Whoever asks by hand for what has ended gives it all its attempts again.
+        tries: sql<number>`case open when 1 then tries else 0 end`,
+        began: sql<number | null>`case open when 1 then began end`,
+        replay: 0,
+        status: 'pending',
+        open: 1,
+        ready: slot('ready'),
+        next_at: slot('now'),
+        delivered_at: null,
+      })
+      .where('seq', '=', slot('seq'))
+      .where('destination', '=', slot('destination')),
+  )
+}

@@ -1,0 +1,168 @@
+/** How do deliveries of one destination wait for one another in SQLite? @module */
+
+import type { Database } from 'better-sqlite3'
+import { type SqlBool, sql } from 'kysely'
+import type { DeliveryDraft } from '../deliveries.ts'
+import { prepare, queries, type Slot } from './statement.ts'
+
+/** The deliveries of a destination that are about one resource. */
+export interface QueuePlace {
+  readonly destination: number
+  readonly resourceId: string
+}
+
+/** Lines up the deliveries of each destination and resource: of those that are in order, one is ready at a time. */
+export interface Queue {
+  /** Adds a delivery, or asks for one that has ended once more; one that is open stays as it is. */
+  add(draft: DeliveryDraft, replay: boolean, now: number): void
+  /** Lets the next one be ready, once the one before it has ended. */
+  promote(place: QueuePlace): void
+  /** Lets the first one be ready, unless somebody is at another. What is asked for by a replay comes last. */
+  arrange(place: QueuePlace): void
+  /** Whether a destination gets the events of a resource one after the other. */
+  isOrdered(destination: number): boolean
+  /** When the next delivery of a destination is due; null when none is ready. */
+  nextAt(destination: number): number | null
+}
+
+// As they stand in the conditions of the indexes: SQLite does not look for a bound value there.
+export const OPEN = sql<SqlBool>`open = 1`
+export const READY = sql<SqlBool>`ready = 1`
+
+/** Prepares lining up. */
+export function createQueue(database: Database): Queue {
+  const [insert, first, promote] = [inserting(database), firstOpen(database), promoting(database)]
+  const [ready, hold, earliest] = [readyOne(database), holding(database), earliestReady(database)]
+  const order = orderOf(database)
+  const arrange = (place: QueuePlace): void => {
+    const current = ready.get({ ...place })
+    if (current?.delivering === 1) return
+    if (current !== undefined) hold.run({ ...place, ...current })
+    promote.run({ ...place })
+  }
+  return {
+    add: (draft, replay, now) => {
+      const { ordered } = draft
+      const front = ordered ? first.get({ ...draft }) : undefined
+      insert.run({ ...draft, replay, now, ready: front === undefined })
+      if (front !== undefined && front.replay === 1 && !replay) arrange(draft)
+    },
+    promote: (place) => void promote.run({ ...place }),
+    arrange,
+    isOrdered: (destination) => order.get({ destination })?.ordered === 1,
+    nextAt: (destination) => {
+      const [live, replayed] = [0, 1].map((replay) => earliest.get({ destination, replay })?.at)
+      if (live === undefined || replayed === undefined) return live ?? replayed ?? null
+      return Math.min(live, replayed)
+    },
+  }
+}
+
+function inserting(database: Database) {
+  return prepare(database, (slot: Slot<keyof DeliveryDraft | 'replay' | 'now' | 'ready'>) =>
+    queries
+      .insertInto('pawl_deliveries')
+      .values({
+        seq: slot('seq'),
+        destination: slot('destination'),
+        tenant: slot('tenant'),
+        event_id: slot('eventId'),
+        event_type: slot('eventType'),
+        resource_id: slot('resourceId'),
+        replay: slot('replay'),
+        status: 'pending',
+        open: 1,
+        ready: slot('ready'),
+        delivering: 0,
+        next_at: slot('now'),
+        fence: 0,
+        attempts: 0,
+        tries: 0,
+        began: null,
+        last_error: null,
+        created_at: slot('now'),
+        delivered_at: null,
+      })
+      .onConflict((conflict) =>
+        conflict
+          .columns(['seq', 'destination'])
+          .doUpdateSet((eb) => ({
+            replay: eb.ref('excluded.replay'),
+            status: 'pending',
+            open: 1,
+            ready: eb.ref('excluded.ready'),
+            next_at: eb.ref('excluded.next_at'),
+            tries: 0,
+            began: null,
+            delivered_at: null,
+          }))
+          .where('pawl_deliveries.open', '=', 0),
+      ),
+  )
+}
+
+/** The open deliveries of a resource, in their order. */
+function queued(slot: Slot<keyof QueuePlace>) {
+  return queries
+    .selectFrom('pawl_deliveries')
+    .where('destination', '=', slot('destination'))
+    .where('resource_id', '=', slot('resourceId'))
+    .where(OPEN)
+    .orderBy('replay')
+    .orderBy('seq')
+}
+
+function firstOpen(database: Database) {
+  return prepare(database, (slot: Slot<keyof QueuePlace>) =>
+    queued(slot).select('replay').limit(sql.lit(1)),
+  )
+}
+
+/** The one that is ready; mostly the first. */
+function readyOne(database: Database) {
+  return prepare(database, (slot: Slot<keyof QueuePlace>) =>
+    queued(slot).select(['seq', 'delivering']).where(READY).limit(sql.lit(1)),
+  )
+}
+
+function promoting(database: Database) {
+  return prepare(database, (slot: Slot<keyof QueuePlace>) =>
+    queries
+      .updateTable('pawl_deliveries')
+      .set({ ready: 1 })
+      .where('destination', '=', slot('destination'))
+      .where('seq', '=', queued(slot).select('seq').limit(sql.lit(1))),
+  )
+}
+
+function holding(database: Database) {
+  return prepare(database, (slot: Slot<'seq' | 'destination'>) =>
+    queries
+      .updateTable('pawl_deliveries')
+      .set({ ready: 0 })
+      .where('seq', '=', slot('seq'))
+      .where('destination', '=', slot('destination')),
+  )
+}
+
+function orderOf(database: Database) {
+  return prepare(database, (slot) =>
+    queries
+      .selectFrom('pawl_destinations')
+      .select('ordered')
+      .where('position', '=', slot('destination')),
+  )
+}
+
+function earliestReady(database: Database) {
+  return prepare(database, (slot) =>
+    queries
+      .selectFrom('pawl_deliveries')
+      .select('next_at as at')
+      .where('destination', '=', slot('destination'))
+      .where('replay', '=', slot('replay'))
+      .where(READY)
+      .orderBy('next_at')
+      .limit(1),
+  )
+}

@@ -1,0 +1,146 @@
+/** How does SQLite find destinations, and those with something to be done? @module */
+
+import type { Database } from 'better-sqlite3'
+import { type SqlBool, sql } from 'kysely'
+import type { DeliveryReads, DestinationRow, DueDestination } from '../deliveries.ts'
+import type { Immediate } from './deferred.ts'
+import { prepare, queries, type Slot } from './statement.ts'
+
+/** What can be read of destinations. */
+export type DestinationReads = Pick<
+  DeliveryReads,
+  | 'listDestinations'
+  | 'findDestination'
+  | 'destinationsBehind'
+  | 'dueDestinations'
+  | 'unverifiedDestinations'
+  | 'acceptedAt'
+  | 'nextDeliveryAt'
+>
+
+/** Prepares reading. */
+export function createDestinationReads(database: Database): Immediate<DestinationReads> {
+  const [all, one, behind] = [
+    openDestinations(database),
+    byId(database),
+    destinationsBehind(database),
+  ]
+  const [due, unverified] = [dueDestinations(database), unverifiedDestinations(database)]
+  const [accepted, next] = [acceptance(database), nextOf(database)]
+  return {
+    listDestinations: () => all.all({}).map(toDestination),
+    findDestination: (id) => one.all({ id }).map(toDestination)[0],
+    destinationsBehind: (limit) => behind.all({ limit }).map(toDestination),
+    dueDestinations: (now, limit) => due.all({ now, limit }).map(toDue),
+    unverifiedDestinations: (now, limit) => unverified.all({ now, limit }).map(toDue),
+    acceptedAt: (destination) => accepted.get({ destination })?.accepted ?? 0,
+    nextDeliveryAt: (after) => next.get({ after })?.at ?? undefined,
+  }
+}
+
+type Columns = Omit<DestinationRow, 'patterns' | 'ordered'> & {
+  readonly patterns: string
+  readonly ordered: number
+}
+
+function toDestination(row: Columns): DestinationRow {
+  return { ...row, patterns: JSON.parse(row.patterns), ordered: row.ordered === 1 }
+}
+
+function toDue(
+  row: Omit<DueDestination, 'ordered' | 'at'> & {
+    readonly ordered: number
+    readonly at: number | null
+  },
+): DueDestination {
+  return { ...row, ordered: row.ordered === 1, at: row.at ?? 0 }
+}
+
+const destinationColumns = [
+  'position',
+  'id',
+  'tenant',
+  'patterns',
+  'ordered',
+  'phase',
+  'place',
+  'resume_from as resumeFrom',
+  'verify_at as verifyAt',
+] as const
+
+function openDestinations(database: Database) {
+  return prepare(database, () =>
+    queries
+      .selectFrom('pawl_destinations')
+      .select(destinationColumns)
+      .where('phase', '<>', 'ended')
+      .orderBy('position'),
+  )
+}
+
+function byId(database: Database) {
+  return prepare(database, (slot) =>
+    queries.selectFrom('pawl_destinations').select(destinationColumns).where('id', '=', slot('id')),
+  )
+}
+
+function destinationsBehind(database: Database) {
+  return prepare(database, (slot) =>
+    queries
+      .selectFrom('pawl_destinations')
+      .select(destinationColumns)
+      .where(sql<SqlBool>`phase = 'behind'`)
+      .orderBy('position')
+      .limit(slot('limit')),
+  )
+}
+
+function dueDestinations(database: Database) {
+  return prepare(database, (slot) =>
+    queries
+      .selectFrom('pawl_destinations')
+      .select(['position', 'id', 'tenant', 'ordered', 'next_at as at'])
+      .where('next_at', 'is not', null)
+      .where('next_at', '<=', slot('now'))
+      .orderBy('next_at')
+      .orderBy('position')
+      .limit(slot('limit')),
+  )
+}
+
+function unverifiedDestinations(database: Database) {
+  return prepare(database, (slot) =>
+    queries
+      .selectFrom('pawl_destinations')
+      .select(['position', 'id', 'tenant', 'ordered', 'verify_at as at'])
+      .where('verify_at', 'is not', null)
+      .where('verify_at', '<=', slot('now'))
+      .orderBy('verify_at')
+      .orderBy('position')
+      .limit(slot('limit')),
+  )
+}
+
+function acceptance(database: Database) {
+  return prepare(database, (slot) =>
+    queries
+      .selectFrom('pawl_destinations')
+      .select('accepted')
+      .where('position', '=', slot('destination')),
+  )
+}
+
+/** The earlier of the next delivery and the next verification. */
+function nextOf(database: Database) {
+  return prepare(database, (slot: Slot<'after'>) =>
+    queries.selectNoFrom(
+      sql<number | null>`(
+        select min(at) from (
+          select min(next_at) as at from pawl_destinations where next_at > ${slot('after')}
+          union all
+          select min(verify_at) from pawl_destinations where verify_at > ${slot('after')}
+        )
+      )`.as('at'),
+    ),
+  )
+}

@@ -1,0 +1,123 @@
+/** How does SQLite keep where destinations are? @module */
+
+import type { Database } from 'better-sqlite3'
+import type {
+  CatchUpStep,
+  DeliveryWrites,
+  DestinationDraft,
+  DestinationRow,
+} from '../deliveries.ts'
+import type { Immediate } from './deferred.ts'
+import { type Queue, READY } from './delivery-queue.ts'
+import { createDestinationReads, type DestinationReads } from './destination-reads.ts'
+import { prepare, queries, type Slot } from './statement.ts'
+
+/** Where destinations are. */
+export interface Destinations {
+  readonly reads: Immediate<DestinationReads>
+  readonly moveVerification: Immediate<DeliveryWrites>['moveVerification']
+  /** Writes a destination as it is from now on. What waited while it was stopped is due when it goes on. */
+  put(draft: DestinationDraft, now: number): void
+  /** Moves a destination that catches up on; false when it is not where the step began. */
+  advance(step: CatchUpStep): boolean
+}
+
+/** Prepares keeping destinations. */
+export function createDestinations(database: Database, queue: Queue): Destinations {
+  const reads = createDestinationReads(database)
+  const move = movingVerification(database)
+  const [upsert, schedule] = [upserting(database), scheduling(database)]
+  const [hurry, advance] = [hurrying(database), advancing(database)]
+  return {
+    reads,
+    moveVerification: (destination, from, to) => move.run({ destination, from, to }) === 1,
+    put: (draft, now) => {
+      const before = reads.findDestination(draft.id)
+      upsert.run({ ...draft, patterns: JSON.stringify(draft.patterns) })
+      const destination = before?.position ?? reads.findDestination(draft.id)?.position
+      if (destination === undefined || !mayReceive(draft)) return
+      if (before?.phase === 'stopped') hurry.run({ destination, now })
+      schedule.run({ destination, at: queue.nextAt(destination) })
+    },
+    advance: ({ destination: { position, place: from }, place, joins }) =>
+      advance.run({
+        ...{ position, from },
+        phase: joins ? 'following' : 'behind',
+        place: joins ? null : place,
+      }) === 1,
+  }
+}
+
+function mayReceive({ phase }: Pick<DestinationRow, 'phase'>): boolean {
+  return phase === 'following' || phase === 'behind'
+}
+
+function movingVerification(database: Database) {
+  return prepare(database, (slot) =>
+    queries
+      .updateTable('pawl_destinations')
+      .set({ verify_at: slot('to') })
+      .where('position', '=', slot('destination'))
+      .where('verify_at', '=', slot('from')),
+  )
+}
+
+function upserting(database: Database) {
+  return prepare(database, (slot: Slot<keyof DestinationDraft>) =>
+    queries
+      .insertInto('pawl_destinations')
+      .values({
+        id: slot('id'),
+        tenant: slot('tenant'),
+        patterns: slot('patterns'),
+        ordered: slot('ordered'),
+        phase: slot('phase'),
+        place: slot('place'),
+        resume_from: slot('resumeFrom'),
+        verify_at: slot('verifyAt'),
+      })
+      .onConflict((conflict) =>
+        conflict.column('id').doUpdateSet(({ ref }) => ({
+          patterns: ref('excluded.patterns'),
+          ordered: ref('excluded.ordered'),
+          phase: ref('excluded.phase'),
+          place: ref('excluded.place'),
+          resume_from: ref('excluded.resume_from'),
+          verify_at: ref('excluded.verify_at'),
+          next_at: null,
+        })),
+      ),
+  )
+}
+
+function scheduling(database: Database) {
+  return prepare(database, (slot) =>
+    queries
+      .updateTable('pawl_destinations')
+      .set({ next_at: slot('at') })
+      .where('position', '=', slot('destination')),
+  )
+}
+
+function hurrying(database: Database) {
+  return prepare(database, (slot) =>
+    queries
+      .updateTable('pawl_deliveries')
+      .set({ next_at: slot('now') })
+      .where('destination', '=', slot('destination'))
+      .where(READY)
+      .where('delivering', '=', 0)
+      .where('next_at', '>', slot('now')),
+  )
+}
+
+function advancing(database: Database) {
+  return prepare(database, (slot: Slot<'position' | 'from' | 'phase' | 'place'>) =>
+    queries
+      .updateTable('pawl_destinations')
+      .set({ phase: slot('phase'), place: slot('place') })
+      .where('position', '=', slot('position'))
+      .where('phase', '=', 'behind')
+      .where('place', '=', slot('from')),
+  )
+}

@@ -1,0 +1,80 @@
+/** How does SQLite keep how far the log has been given out, and to whom? @module */
+
+import type { Database } from 'better-sqlite3'
+import { type SqlBool, sql } from 'kysely'
+import type { CatchUpStep, Deliveries, DispatchStep } from '../deliveries.ts'
+import type { Immediate } from './deferred.ts'
+import type { Queue } from './delivery-queue.ts'
+import type { Destinations } from './destinations.ts'
+import { prepare, queries, type Slot } from './statement.ts'
+
+type Dispatching = Pick<Deliveries, 'dispatchRow' | 'dispatch' | 'catchUp' | 'replayDeliveries'>
+
+/** Prepares giving out the log. */
+export function createDispatching(
+  database: Database,
+  queue: Queue,
+  destinations: Destinations,
+): Immediate<Dispatching> {
+  const [row, move] = [dispatchRow(database), moving(database)]
+  const wake = waking(database)
+  const current = () => row.get({}) ?? { position: 0, within: 0, revision: 0 }
+  const add = (
+    drafts: DispatchStep['deliveries'],
+    { replay, now }: { readonly replay: boolean; readonly now: number },
+  ): void => {
+    for (const draft of drafts) queue.add(draft, replay, now)
+    const touched = new Set(drafts.map(({ destination }) => destination))
+    for (const destination of touched) wake.run({ destination, now })
+  }
+  return {
+    dispatchRow: current,
+    dispatch: ({ from, to, deliveries, changed, now }) => {
+      const { position, within, revision } = current()
+      const holds =
+        position === from.position && within === from.within && revision === from.revision
+      if (!holds) return false
+      add(deliveries, { replay: false, now })
+      if (changed !== null) destinations.put(changed, now)
+      move.run({ ...to, revision: changed === null ? revision : revision + 1 })
+      return true
+    },
+    catchUp: (step: CatchUpStep) => {
+      const { position, within, revision } = current()
+      const meets = position === step.place && within === 0
+      if ((step.joins && !meets) || !destinations.advance(step)) return false
+      add(step.deliveries, { replay: false, now: step.now })
+      if (step.joins) move.run({ position, within, revision: revision + 1 })
+      return true
+    },
+    replayDeliveries: (drafts, now) => add(drafts, { replay: true, now }),
+  }
+}
+
+function dispatchRow(database: Database) {
+  return prepare(database, () =>
+    queries.selectFrom('pawl_dispatch').select(['position', 'within', 'revision']),
+  )
+}
+
+function moving(database: Database) {
+  return prepare(database, (slot) =>
+    queries.updateTable('pawl_dispatch').set({
+      position: slot('position'),
+      within: slot('within'),
+      revision: slot('revision'),
+    }),
+  )
+}
+
+/** Has a destination looked at now, if anything may be sent to it. */
+export function waking(database: Database) {
+  return prepare(database, (slot: Slot<'destination' | 'now'>) =>
+    queries
+      .updateTable('pawl_destinations')
+      .set({ next_at: slot('now') })
+      .where('position', '=', slot('destination'))
+      .where(sql<SqlBool>`phase in ('following', 'behind')`)
+      .where(({ eb, or }) => or([eb('next_at', 'is', null), eb('next_at', '>', slot('now'))])),
+  )
+}
