@@ -12,6 +12,8 @@ export default defineConfig({
       { find: /^pawl\/machines$/, replacement: source('machines/index.ts') },
       { find: /^pawl\/testing$/, replacement: source('src/testing.ts') },
       { find: /^pawl\/webhooks$/, replacement: source('src/webhooks.ts') },
+      { find: /^pawl\/rabbitmq$/, replacement: source('src/rabbitmq.ts') },
+      { find: /^pawl\/nats$/, replacement: source('src/nats.ts') },
     ],
   },
   test: {

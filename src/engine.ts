@@ -217,6 +217,6 @@ const ROOT_TENANT = 'default'
 function toEngine(context: Context, delivery: Delivery): Engine<Definitions> {
   const root = { tenant: ROOT_TENANT, root: true }
   const tenant = (id: string) => toScope(context, delivery, toTenant(root, id))
-  const life = { ...toLifecycle(context, delivery), ...toUpkeep(context) }
+  const life = { ...toLifecycle(context, delivery), ...toUpkeep(context, delivery) }
   return { ...toScope(context, delivery, root), ...life, tenant } as Engine<Definitions>
 }

@@ -43,8 +43,8 @@ export interface Upkeep {
   verify(options?: VerifyOptions): Promise<Verification>
   /**
    * Removes the events of all tenants that are older than this from the beginning of the log, slice by
-   * slice, while the engine is in use. What a consumer or an idempotency key still needs stays, and so
-   * does everything after it.
+   * slice, while the engine is in use. What a consumer, an event destination or an idempotency key still needs
+   * stays, and so does everything after it. Deliveries go with their events.
    *
    * What was removed can no longer be listed, and `at` reaches back no further; resources stay as they are.
    * Throws `storage_corrupt` when it comes upon entries that have been altered.
@@ -118,11 +118,15 @@ function requireNoTransaction({ store }: Context): void {
 }
 
 /** Binds what keeps a database in order. */
-export function toUpkeep(context: Context): Upkeep {
+export function toUpkeep(context: Context, { worker }: Delivery): Upkeep {
   return {
     describe: async (type) => describeType(context, type),
     verify: async (options) => verify(context, taken(options)),
-    prune: async (options) => prune(context, taken(options)),
+    prune: async (options) => {
+      // What destinations go through has to be known before it may go.
+      await worker.dispatch()
+      return prune(context, taken(options))
+    },
     migrate: async (options) => migrate(context, taken(options)),
     rotateKeys: () => rotateKeys(context),
     backup: (path) => backUp(context, path),

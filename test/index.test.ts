@@ -11,6 +11,7 @@ describe('the public names', () => {
         "tell",
         "isPawlError",
         "PawlError",
+        "defineDestinationType",
       ]
     `)
   })
@@ -37,5 +38,11 @@ describe('the public names', () => {
         "verifyWebhook",
       ]
     `)
+  })
+
+  test.each(['rabbitmq', 'nats'])('of pawl/%s', async (name) => {
+    expect(
+      Object.keys(await (name === 'nats' ? import('pawl/nats') : import('pawl/rabbitmq'))),
+    ).toEqual([name])
   })
 })

@@ -9,6 +9,8 @@ export interface Bell {
   count(): number
   /** Rings once it has rung since that count. */
   since(count: number): Source
+  /** Rings once it rings and something is so. */
+  once(isSo: () => boolean): Source
 }
 
 /** Creates a bell. */
@@ -25,6 +27,13 @@ export function createBell(): Bell {
       if (count > seen) ring()
       else waiting.add(ring)
       return () => waiting.delete(ring)
+    },
+    once: (isSo) => (ring) => {
+      const look = (): void => {
+        if (isSo()) ring()
+      }
+      waiting.add(look)
+      return () => waiting.delete(look)
     },
   }
 }

@@ -12,7 +12,7 @@ export interface Turn {
 }
 
 // A lease lasts longer than an attempt can: whoever is still at it then has died, or stands still.
-const LEASE_MARGIN_MS = 10_000
+const LEASE_MARGIN_MS = 5000
 
 // How many destinations are looked at beside those that are busy.
 const LOOKED_AT = 64

@@ -121,6 +121,9 @@ class GivenUp extends Error {
   }
 }
 
+// Made once: an error costs as much as all the rest of this.
+const OVER = new GivenUp('aborted', 'the request is over')
+
 /**
  * A signal that gives up once the time is over, or another one does. `AbortSignal.any` would leave something behind
  * in those that last, for every request.
@@ -139,7 +142,7 @@ function limitedBy(
     clearTimeout(timer)
     for (const other of others) other.removeEventListener('abort', stop)
     // The library connects once more for a request whose connection it has cut.
-    stop()
+    over.abort(OVER)
   }
   return { signal: over.signal, end }
 }

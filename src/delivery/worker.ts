@@ -1,5 +1,6 @@
 /** Who gives out the log, verifies and delivers, and when? @module */
 
+import { setMaxListeners } from 'node:events'
 import { isPawlError } from '../errors.ts'
 import { beginLife, type Life } from '../runtime/running.ts'
 import { aborted, firstOf, nextTurn } from '../runtime/wait.ts'
@@ -53,7 +54,7 @@ export function createWorker(deliverer: Deliverer): Worker {
     bell: createBell(),
     underWay: new Set(),
     finished: [],
-    giveUp: new AbortController(),
+    giveUp: newSignal(),
     turning: Promise.resolve(),
   }
   let running: { readonly stop: AbortController; readonly over: Promise<void> } | null = null
@@ -82,6 +83,14 @@ export function createWorker(deliverer: Deliverer): Worker {
   }
 }
 
+/** Aborts what is under way. */
+function newSignal(): AbortController {
+  const controller = new AbortController()
+  // One for each attempt.
+  setMaxListeners(0, controller.signal)
+  return controller
+}
+
 /** Works until the life ends, and then ends what is under way. */
 async function lived(work: Work, life: Life, go: () => Promise<void>): Promise<void> {
   try {
@@ -100,8 +109,7 @@ async function goOn(work: Work, life: Life): Promise<void> {
   const { context } = work.deliverer
   while (!life.signal.aborted) {
     const [arrivals, rung] = [context.arrivals.count(), work.bell.count()]
-    // What has ended in this turn of the event loop is written together.
-    await nextTurn()
+    await gather(work)
     const next = await turnOrPause(work, life)
     if (next === 'now') continue
     await firstOf(
@@ -111,6 +119,20 @@ async function goOn(work: Work, life: Life): Promise<void> {
       (ring) => (next === null ? () => {} : context.clock.alarm(next, ring)),
     )
   }
+}
+
+// How long what has ended waits for others, in milliseconds: a commit takes as long as sending dozens of requests.
+const GATHERED_MS = 2
+
+/** Waits until what has ended is worth a commit: as much as is still under way, or as much as comes within a moment. */
+async function gather({ bell, finished, underWay }: Work): Promise<void> {
+  const isWorthIt = () => finished.length >= underWay.size
+  await nextTurn()
+  if (finished.length === 0 || isWorthIt()) return
+  await firstOf(bell.once(isWorthIt), (ring) => {
+    const moment = setTimeout(ring, GATHERED_MS)
+    return () => clearTimeout(moment)
+  })
 }
 
 /** Takes a turn; gives when to look again at the latest, `now` where there is more. A database that fails may recover. */
@@ -132,6 +154,7 @@ async function turnOrPause(work: Work, life: Life): Promise<number | 'now' | nul
 async function untilDone(work: Work, life: Life): Promise<void> {
   while (!life.signal.aborted) {
     const rung = work.bell.count()
+    await gather(work)
     if (await inTurn(work, takeTurn)) continue
     if (work.underWay.size === 0 && work.finished.length === 0) return
     await firstOf(aborted(life.signal), work.bell.since(rung))
@@ -202,7 +225,7 @@ async function finishUp(work: Work): Promise<void> {
   const giveUp = setTimeout(() => work.giveUp.abort(), GRACE_MS)
   await Promise.all(work.underWay)
   clearTimeout(giveUp)
-  work.giveUp = new AbortController()
+  work.giveUp = newSignal()
   // What cannot be written any more is tried again when its lease has run out.
   await inTurn(work, writeFinished).catch(work.deliverer.context.onError)
 }

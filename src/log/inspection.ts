@@ -6,7 +6,7 @@ import { isPawlError } from '../errors.ts'
 /**
  * What a difference is about: the log as a whole, the chain of hashes, the count of versions, what the
  * machine says, the row of a resource, its timers, its references, its secrets, remembered outcomes,
- * consumers, or a part of the file that cannot be read.
+ * consumers, deliveries, or a part of the file that cannot be read.
  */
 export type DifferenceKind =
   | 'log'
@@ -19,6 +19,7 @@ export type DifferenceKind =
   | 'secret'
   | 'outcome'
   | 'consumer'
+  | 'delivery'
   | 'storage'
 
 /** Something in the database that is not as the log says it should be. */

@@ -21,8 +21,8 @@ export interface PruneReport {
   /** How many entries have been removed, internal ones included. */
   readonly events: number
   /**
-   * What still needs the next entry, although it is old enough: the name of the consumer that is the
-   * furthest behind (or has put it aside), or `idempotency`; null when nothing does.
+   * What still needs the next entry, although it is old enough: the name of the consumer or the id of the event
+   * destination that is the furthest behind (or has put it aside), or `idempotency`; null when nothing does.
    */
   readonly held_by: string | null
 }

@@ -10,6 +10,7 @@ import {
   type VerifyProgress,
 } from './inspection.ts'
 import { verifyConsumers } from './verify-consumers.ts'
+import { verifyDeliveries } from './verify-deliveries.ts'
 import { verifyFile } from './verify-file.ts'
 import { type LogExtent, verifyCount, verifyLog } from './verify-log.ts'
 import { verifyOutcomes } from './verify-outcomes.ts'
@@ -46,6 +47,7 @@ export async function verify(context: Context, options: VerifyOptions = {}): Pro
   await verifyOwners(inspection)
   await verifyOutcomes(inspection)
   await verifyConsumers(inspection)
+  await verifyDeliveries(inspection)
   await verifyFile(inspection)
   const pruned = await prunedBy(inspection, log)
   verifyCount(inspection, log, visited, pruned)

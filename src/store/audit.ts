@@ -97,6 +97,10 @@ export const AUDITED_TABLES = [
   'pawl_bases',
   'pawl_log',
   'pawl_machines',
+  'pawl_dispatch',
+  'pawl_destinations',
+  'pawl_deliveries',
+  'pawl_attempts',
   'pawl_migrations',
   'pawl_migrations_lock',
   'sqlite_sequence',
@@ -157,7 +161,7 @@ export interface PruneView {
   readonly pruned: number
   /** The first entries, one more than may go at once. */
   readonly entries: readonly Audited<SealedEntry>[]
-  /** The consumer that is the furthest behind, and the last place that it no longer needs. */
+  /** The consumer or destination that is the furthest behind, and the last place that it no longer needs. */
   readonly slowest: { readonly name: string; readonly place: number } | undefined
   /** When the oldest outcome that still counts was made. */
   readonly oldestOutcome: number | undefined

@@ -26,6 +26,8 @@ export const CONTRACT: readonly Promised[] = [
   { name: 'history/by resource', most: 1.5 },
   { name: 'history/deep', most: 1.5 },
   { name: 'open', most: 100 },
+  { name: 'deliver/pawl', over: 'deliver/undici', least: 0.35 },
+  { name: 'deliver/dead', most: 1.1 },
   { name: 'size/64', most: 1.5 },
   { name: 'size/1', most: 1.5 },
 ]

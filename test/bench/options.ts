@@ -11,16 +11,17 @@ export interface Sizes {
   readonly few: number
   readonly many: number
   readonly timers: number
+  readonly deliveries: number
 }
 
 /** What is measured besides the entries. */
-const PARTS = ['timers', 'history', 'subscribe', 'open', 'phases', 'size'] as const
+const PARTS = ['timers', 'history', 'subscribe', 'open', 'phases', 'size', 'deliver'] as const
 
 // It takes minutes and several gigabytes: only for those who ask for it by name.
 const LARGE = 'size'
 
-const FULL: Sizes = { rounds: 3, few: 10_000, many: 1_000_000, timers: 100_000 }
-const QUICK: Sizes = { rounds: 1, few: 10_000, many: 100_000, timers: 10_000 }
+const FULL: Sizes = { rounds: 3, few: 10_000, many: 1_000_000, timers: 100_000, deliveries: 20_000 }
+const QUICK: Sizes = { rounds: 1, few: 10_000, many: 100_000, timers: 10_000, deliveries: 5000 }
 
 /** What is asked for on the command line. */
 export interface Asked {

@@ -5,7 +5,8 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { measureEntries, PEERS } from './contenders.ts'
 import { judge } from './contract.ts'
-import { fill } from './filled.ts'
+import { BARE, measureDeliver } from './deliver.ts'
+import { type Filled, fill } from './filled.ts'
 import { type Found, merge, type Rate } from './found.ts'
 import { measureHistory } from './history.ts'
 import { measureOpen } from './open.ts'
@@ -24,16 +25,26 @@ async function measureAll(asked: Asked, folder: string): Promise<Found> {
   if (logs !== null && isAsked('history')) found.push(await measureHistory(logs.few, logs.many))
   if (logs !== null && isAsked('open')) found.push(await measureOpen(logs.many))
   if (isAsked('size')) found.push(await measureSize(folder))
-  // Round by round, everything in turn: what disturbs the machine disturbs all of them.
   for (let round = 1; round <= sizes.rounds; round++) {
     const files = join(folder, `round-${round}`)
     mkdirSync(files)
-    found.push(await measureEntries(files, asked.entries))
-    if (isAsked('timers')) found.push(await measureTimers(join(files, 'timers.db'), sizes.timers))
-    if (logs !== null && isAsked('subscribe')) found.push(await measureSubscribe(logs.many))
+    found.push(...(await measureRound(asked, files, logs?.many ?? null)))
     rmSync(files, { recursive: true })
   }
   return merge(found)
+}
+
+/** Everything in turn, round by round: what disturbs the machine disturbs all of them. */
+async function measureRound(
+  { sizes, entries, isAsked }: Asked,
+  files: string,
+  log: Filled | null,
+): Promise<readonly Found[]> {
+  const found = [await measureEntries(files, entries)]
+  if (isAsked('timers')) found.push(await measureTimers(join(files, 'timers.db'), sizes.timers))
+  if (isAsked('deliver')) found.push(await measureDeliver(files, sizes.deliveries))
+  if (log !== null && isAsked('subscribe')) found.push(await measureSubscribe(log))
+  return found
 }
 
 async function fillLogs(folder: string, { few, many }: Sizes) {
@@ -46,7 +57,7 @@ async function fillLogs(folder: string, { few, many }: Sizes) {
 function compare(rates: readonly Rate[]): readonly Result[] {
   return rates.map((rate) => {
     const peers = rates.filter(
-      ({ name, durability }) => PEERS.includes(name) && durability === rate.durability,
+      ({ name, durability }) => [...PEERS, BARE].includes(name) && durability === rate.durability,
     )
     const ratios = peers.map((peer) => [peer.name, rate.perSecond / peer.perSecond])
     return { ...rate, ratios: Object.fromEntries(ratios) }

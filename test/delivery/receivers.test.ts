@@ -151,6 +151,8 @@ describe('1,000 requests to all of them', () => {
     const after = used()
     expect(after.own - before.own).toBeLessThan(5)
     expect(after.rss - before.rss).toBeLessThan(40)
+    const contacts = hostiles.map((hostile) => hostile.contacted())
+    expect(Math.max(...contacts)).toBeLessThanOrEqual(2 * Math.ceil(1000 / names.length))
     await close()
     await until(() => active(CONNECTION) <= connections, 'the end of the last connection')
     expect(active(TIMER)).toBeLessThanOrEqual(timers)

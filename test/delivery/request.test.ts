@@ -256,6 +256,22 @@ describe('no connection', () => {
   })
 })
 
+test('a receiver whose answer was cut off is connected to once a request', async () => {
+  let asked = 0
+  const url = await behaving((socket) => {
+    asked += 1
+    socket.write(`HTTP/1.1 200 OK\r\n\r\n${'x'.repeat(asked === 2 ? 10 : 100_000)}`)
+  })
+  const { send } = requests()
+  const sizes = []
+  for (const timeout of [2000, 100, 2000]) {
+    const returned = await send(outgoing(url, { timeout }))
+    sizes.push('body' in returned && returned.body.length)
+  }
+  expect(sizes).toEqual([65_536, 10, 65_536])
+  expect(asked).toBe(3)
+})
+
 test('signals that outlast their requests keep nothing of them', async () => {
   const stop = new AbortController()
   const url = await answering((_, response) => response.end())

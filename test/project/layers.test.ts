@@ -136,6 +136,14 @@ const layers: Record<string, Layer> = {
       "{ x } from 'xstate'",
     ],
   },
+  'src/rabbitmq.ts': {
+    allowed: ["{ x } from 'amqplib'", "{ x } from './delivery/destination-type.ts'"],
+    forbidden: ["{ x } from './engine.ts'", "{ x } from './context.ts'", "{ x } from 'undici'"],
+  },
+  'src/nats.ts': {
+    allowed: ["{ x } from '@nats-io/jetstream'", "{ x } from './delivery/destination-type.ts'"],
+    forbidden: ["{ x } from './engine.ts'", "{ x } from './context.ts'", "{ x } from 'amqplib'"],
+  },
   'src/engine.ts': {
     allowed: [
       "{ x } from '../machines/index.ts'",

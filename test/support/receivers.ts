@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
 import {
   createServer as createHttpServer,
@@ -428,10 +427,9 @@ export const hostileReceivers = {
     ),
   'never finishes the TLS handshake': () => hostile(silent(), false, 'https'),
   'has a certificate nobody trusts': () => {
-    const pem = selfSigned()
     const greet = (socket: Socket) =>
       socket.on('error', () => {}).end(`${OK_LINE}content-length: 0\r\n\r\n`)
-    return hostile(createTlsServer({ key: pem, cert: pem }, greet), false, 'https')
+    return hostile(createTlsServer({ key: SELF_SIGNED, cert: SELF_SIGNED }, greet), false, 'https')
   },
   'closes without an answer': writing(false, (socket) => socket.end()),
   'sends informational answers for ever': writing(false, (socket) =>
@@ -449,35 +447,21 @@ export const hostileReceivers = {
   ),
 } satisfies Record<string, () => Promise<Hostile>>
 
-/** A key and a certificate that it signed itself. */
-function selfSigned(): string {
-  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
-  const subject = ['-subj', `/CN=${HOST}`, '-addext', `subjectAltName=IP:${HOST}`]
-  const output = ['-keyout', '-', '-out', '-']
-  try {
-    const all = ['req', '-x509', ...curve, ...subject, ...output]
-    return execFileSync('openssl', all, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
-  } catch {
-    return SELF_SIGNED
-  }
-}
-
-// For machines without openssl; made for these tests, and good for nothing else.
+// A key and a certificate that it signed itself, made for these tests and good for nothing else.
 const SELF_SIGNED = `-----BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgbODf8HzKX0+DrRcU
-LBnBN7VSmmnTwTrUZYbCoxVSjU2hRANCAARfmw5808cBm25LaJmBS7tAAKIFAxQl
-tZdllixHiB12Qbe2uezOq1j4etkhyq8wLeDxfhMwuhmiWxbnSAPX1NjQ
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg4iF0NgPnq1tRWpoN
+AKUkf1T7NlAta8Zx7tfgkSh7SJmhRANCAARJ9uR8zfMebrG+6VfSUFlo1IziXPUU
+BB+84KpiqigmICTVGCvc6xdomRHrERBynmvlFjgnMaDrSqzmn7IOHUI8
 -----END PRIVATE KEY-----
 -----BEGIN CERTIFICATE-----
-MIIBkDCCATagAwIBAgIUfeF6ec09QuwmXuKup38Kok9g1GswCgYIKoZIzj0EAwIw
-FDESMBAGA1UEAwwJMTI3LjAuMC4xMCAXDTI2MTEyODA5MTQxM1oYDzIxMjYxMTA0
-MDkxNDEzWjAUMRIwEAYDVQQDDAkxMjcuMC4wLjEwWTATBgcqhkjOPQIBBggqhkjO
-PQMBBwNCAARfmw5808cBm25LaJmBS7tAAKIFAxQltZdllixHiB12Qbe2uezOq1j4
-etkhyq8wLeDxfhMwuhmiWxbnSAPX1NjQo2QwYjAdBgNVHQ4EFgQU1mgfOX0s6RY+
-I5sKEvCStcBCzcYwHwYDVR0jBBgwFoAU1mgfOX0s6RY+I5sKEvCStcBCzcYwDwYD
-VR0TAQH/BAUwAwEB/zAPBgNVHREECDAGhwR/AAABMAoGCCqGSM49BAMCA0gAMEUC
-IQDVsWAbVoAAh9YMrT5vtsU671UWHErJa8q+cgfDPyCSwwIgZK32+kGtPB/YKf32
-0eHDu/ZDs4Ji2NDfjT/vZWOmhkw=
+MIIBXjCCAQSgAwIBAgIUfj7GcOUgWs/TOH6h6QrHMJL5GyIwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJMTI3LjAuMC4xMCAXDTIwMDEwMTAwMDAwMFoYDzIxMjAwMTAx
+MDAwMDAwWjAUMRIwEAYDVQQDDAkxMjcuMC4wLjEwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAARJ9uR8zfMebrG+6VfSUFlo1IziXPUUBB+84KpiqigmICTVGCvc6xdo
+mRHrERBynmvlFjgnMaDrSqzmn7IOHUI8ozIwMDAPBgNVHREECDAGhwR/AAABMB0G
+A1UdDgQWBBT/rw6wtvc+fgI0VgB7yAYPU2l1PTAKBggqhkjOPQQDAgNIADBFAiEA
+x1/vifk6R+I2T05pC+yIav9DMbKXsNKBJLzJgXg1BxsCICnPmBr4fLxyWSY8lZ1N
+x6Z5Nx1rNMAHt+dbPb9c+J5q
 -----END CERTIFICATE-----
 `
 
@@ -490,7 +474,7 @@ export interface Proxy {
   /**
    * Changes what becomes of connections, those that exist included: `pass` passes everything on, `blackhole` loses
    * everything and tells nobody, `refuse` ends them and listens no more, and `cut` ends each after it has carried
-   * so many more bytes in both directions together. What a connection has lost is lost: it never passes again.
+   * so many more bytes in both directions together. A connection that has lost something never passes again.
    */
   mode(mode: ProxyMode, bytes?: number): Promise<void>
   /** Ends all connections. */
@@ -528,6 +512,7 @@ interface Link {
 }
 
 function createLink(client: Socket, upstream: Socket): Link {
+  let isLosing = false
   let isLost = false
   // How much it may carry yet.
   let left = Number.POSITIVE_INFINITY
@@ -537,8 +522,14 @@ function createLink(client: Socket, upstream: Socket): Link {
     upstream.destroy()
   }
 
+  /** Whether what comes now is lost, and with it all that comes later. */
+  function isGone(): boolean {
+    isLost ||= isLosing
+    return isLost
+  }
+
   function carry(chunk: Buffer, from: Socket, to: Socket): void {
-    if (isLost) return
+    if (isGone()) return
     const carried = chunk.subarray(0, left)
     left -= carried.length
     const isRoom = to.write(carried, left === 0 ? end : undefined)
@@ -551,13 +542,13 @@ function createLink(client: Socket, upstream: Socket): Link {
     [upstream, client],
   ] as const) {
     from.on('data', (chunk) => carry(chunk, from, to))
-    from.once('end', () => isLost || to.end())
-    from.on('error', () => isLost || end())
+    from.once('end', () => isGone() || to.end())
+    from.on('error', () => isGone() || end())
   }
   client.once('close', () => upstream.destroy())
   return {
     become: (mode, bytes) => {
-      if (mode === 'blackhole') isLost = true
+      isLosing = mode === 'blackhole'
       left = mode === 'cut' ? bytes : Number.POSITIVE_INFINITY
       if (mode === 'refuse' || left === 0) end()
     },

@@ -1,6 +1,7 @@
 /** How does SQLite shorten the log? @module */
 
 import type { Database } from 'better-sqlite3'
+import { type SqlBool, sql } from 'kysely'
 import type { BaseRow, PruneView, Pruning } from '../audit.ts'
 import { baseReader } from './audit-resource.ts'
 import { entryColumns, toEntryRow } from './columns.ts'
@@ -15,6 +16,7 @@ export function createPruning(database: Database): Immediate<Pruning> {
   const listing = createListing(database)
   const write = baseWriter(database)
   const [unlist, remove, move] = [unlisting(database), removing(database), moving(database)]
+  const forget = forgetting(database)
   return {
     pruneLog: (outcomesSince, limit, plan) => {
       const { through, bases } = plan(view(outcomesSince, limit))
@@ -22,6 +24,7 @@ export function createPruning(database: Database): Immediate<Pruning> {
       for (const base of bases) write(base)
       // Which resources have entries that are not listed yet, only these entries tell.
       listing.now()
+      forget.run({ through })
       unlist.run({ through })
       remove.run({ through })
       if (move.run({ through }) !== 1) throw new Error('the row of the end of the log is missing')
@@ -33,10 +36,13 @@ function viewReader(database: Database): (outcomesSince: number, limit: number) 
   const [entries, baseOf] = [firstEntries(database), baseReader(database)]
   const [consumer, parked] = [slowestConsumer(database), oldestParked(database)]
   const [outcome, log] = [oldestOutcome(database), logRow(database)]
+  const [destination, delivery] = [slowestDestination(database), oldestOpen(database)]
   return (since, limit) => {
     const waiting = [
       ...consumer.all({}),
       ...parked.all({}).map(({ name, seq }) => ({ name, place: seq - 1 })),
+      ...destination.all({}),
+      ...delivery.all({}).map(({ name, seq }) => ({ name, place: seq - 1 })),
     ]
     return {
       pruned: log()?.pruned ?? 0,
@@ -72,6 +78,33 @@ function oldestParked(database: Database) {
   )
 }
 
+/** The destination that has been given the least of the log; those that follow, as much as the dispatcher has given out. */
+function slowestDestination(database: Database) {
+  return prepare(database, () =>
+    queries
+      .selectFrom('pawl_destinations')
+      .select([
+        'id as name',
+        sql<number>`coalesce(place, (select position from pawl_dispatch))`.as('place'),
+      ])
+      .where('phase', 'in', ['following', 'behind', 'stopped'])
+      .orderBy('place')
+      .limit(1),
+  )
+}
+
+function oldestOpen(database: Database) {
+  return prepare(database, () =>
+    queries
+      .selectFrom('pawl_deliveries as delivery')
+      .innerJoin('pawl_destinations as destination', 'destination.position', 'delivery.destination')
+      .select(['destination.id as name', 'delivery.seq'])
+      .where(sql<SqlBool>`delivery.open = 1`)
+      .orderBy('delivery.seq')
+      .limit(1),
+  )
+}
+
 function oldestOutcome(database: Database) {
   return prepare(database, (slot) =>
     queries
@@ -94,6 +127,13 @@ function baseWriter(database: Database): (base: BaseRow) => void {
     }),
   )
   return (base) => void statement.run({ ...base })
+}
+
+/** What has been delivered, or given up, goes with its event. */
+function forgetting(database: Database) {
+  return prepare(database, (slot) =>
+    queries.deleteFrom('pawl_deliveries').where('seq', '<=', slot('through')),
+  )
 }
 
 function unlisting(database: Database) {
