@@ -19,8 +19,8 @@ export async function attempt(
 ): Promise<Attempted | null> {
   const now = context.clock.now()
   const message = toMessage(destination.tenant, claimed)
-  const target = destination.target(now.getTime())
   const timed = await withinTime(destination.settings.timeout, stopping, (signal, timeout) => {
+    const target = destination.target(now.getTime())
     if (destination.type === undefined) throw new Error(unknownType(destination))
     const call: Call = { at: now, attempt: claimed.attempts + 1, timeout, signal, addressOf }
     return destination.type.deliver(message, target, call)

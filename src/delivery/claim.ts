@@ -2,7 +2,7 @@
 
 import type { DueDestination, Wish } from '../store/deliveries.ts'
 import { type Deliverer, type Destination, loadDestination } from './deliverer.ts'
-import type { Lane, Lanes } from './lanes.ts'
+import type { Lane, Lanes, Room } from './lanes.ts'
 
 /** Deliveries of a destination that are wished for. */
 export interface Turn {
@@ -14,8 +14,9 @@ export interface Turn {
 // A lease lasts longer than an attempt can: whoever is still at it then has died, or stands still.
 const LEASE_MARGIN_MS = 5000
 
-// How many destinations are looked at beside those that are busy.
-const LOOKED_AT = 64
+// How many destinations are looked at, and at a time: those that hang may stand in front of others.
+const MOST_LOOKED_AT = 1024
+const AT_ONCE = 128
 
 /** Chooses whose turn it is: those first who have waited longest for theirs, and as much for each as there is room. */
 export async function chooseTurns(
@@ -23,36 +24,55 @@ export async function chooseTurns(
   lanes: Lanes,
   now: number,
 ): Promise<readonly Turn[]> {
-  const { context, settings } = deliverer
-  let free = lanes.free()
-  if (free <= 0) return []
-  const due = await context.store.dueDestinations(now, settings.concurrency + LOOKED_AT)
+  const { store } = deliverer.context
+  const room = lanes.room()
   const turns: Turn[] = []
-  const waiting = lanes.inTurn(due)
-  for (const [index, one] of waiting.entries()) {
-    if (free <= 0) break
-    const share = Math.ceil(free / (waiting.length - index))
-    const turn = await turnOf(deliverer, lanes, one, { share, now })
-    if (turn === null) continue
-    turns.push(turn)
-    free -= turn.wish.most
+  let after: DueDestination | null = null
+  for (let seen = 0; room.free() > 0 && seen < MOST_LOOKED_AT; seen += AT_ONCE) {
+    const due: readonly DueDestination[] = await store.dueDestinations(now, after, AT_ONCE)
+    const waiting = due.filter(({ position }) => room.at(position) > 0)
+    turns.push(...(await shareOut(deliverer, lanes, waiting, { room, now })))
+    after = due.at(-1) ?? null
+    if (due.length < AT_ONCE) break
   }
   return turns
+}
+
+async function shareOut(
+  deliverer: Deliverer,
+  lanes: Lanes,
+  waiting: readonly DueDestination[],
+  { room, now }: Pick<Share, 'room' | 'now'>,
+): Promise<readonly Turn[]> {
+  const turns: Turn[] = []
+  for (const [index, one] of waiting.entries()) {
+    if (room.free() <= 0) break
+    const share = Math.ceil(room.free() / (waiting.length - index))
+    const turn = await turnOf(deliverer, lanes, one, { room, share, now })
+    if (turn !== null) turns.push(turn)
+  }
+  return turns
+}
+
+interface Share {
+  readonly room: Room
+  readonly share: number
+  readonly now: number
 }
 
 async function turnOf(
   deliverer: Deliverer,
   lanes: Lanes,
   { position, id }: DueDestination,
-  { share, now }: { readonly share: number; readonly now: number },
+  { room, share, now }: Share,
 ): Promise<Turn | null> {
   const destination = await loadDestination(deliverer, id)
   // What is no longer active is about to be stopped.
   if (destination?.status !== 'active') return null
   const lane = lanes.of(position, destination)
-  const most = Math.min(share, lanes.room(lane, destination))
+  const most = Math.min(share, room.at(position))
   if (most <= 0) return null
-  lane.servedAt = now
+  room.give(lane, most)
   const until = now + destination.settings.timeout + LEASE_MARGIN_MS
   const replays = Math.min(most, roomForReplays(lane))
   return { wish: { destination: position, most, replays, until }, destination, lane }

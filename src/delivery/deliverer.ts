@@ -37,7 +37,7 @@ export interface Destination {
   /** Undefined where its type is not registered here. */
   readonly type: DestinationType | undefined
   readonly typeName: string
-  /** Its signing keys change with the time, too. */
+  /** Its signing keys change with the time, too. Throws `decryption_failed` without the key of a secret. */
   readonly target: (now: number) => Target
 }
 
@@ -84,41 +84,47 @@ function toDestination(
 ): Destination {
   const { id, tenant, version, status, statusSince: since } = row
   const fields: Fields = JSON.parse(row.context)
-  const secrets = new Map(
-    rows.map(({ name, envelope }) => [
-      name,
-      () => context.keys.open({ type: row.type, id, name }, envelope),
-    ]),
-  )
+  const open = (name: string): unknown => {
+    const secret = rows.find((one) => one.name === name)
+    return secret && context.keys.open({ type: row.type, id, name }, secret.envelope)
+  }
   const type = types.get(fields.type)
-  const own = (type?.secrets ?? []).flatMap((path) => {
-    const open = secrets.get(`${fields.type}.${path}`)
-    return open === undefined ? [] : [[path, open()]]
-  })
-  const keysAt = signingKeys(secrets)
+  let opened: Opened | undefined
   return {
     ...{ id, tenant, version, status, since, type, typeName: fields.type },
     settings: settingsOf(settings, fields.delivery),
-    target: (now) => ({
-      id,
-      config: fields[fields.type] as Target['config'],
-      secrets: Object.fromEntries(own),
-      keys: keysAt(now),
-    }),
+    target: (now) => {
+      opened ??= openSecrets(fields.type, type?.secrets ?? [], open)
+      const config = fields[fields.type] as Target['config']
+      return { id, config, secrets: opened.own, keys: opened.keysAt(now) }
+    },
   }
 }
 
-/** The key that signs now comes first, then those that it has replaced, as long as they still count. */
-function signingKeys(
-  secrets: ReadonlyMap<string, () => unknown>,
-): (now: number) => readonly Buffer[] {
-  const current = secrets.get('secret')?.()
-  const retired = (secrets.get(retiredName('secret'))?.() ?? []) as readonly {
+/** The secrets of a destination. */
+interface Opened {
+  readonly own: Readonly<Record<string, unknown>>
+  /** The key that signs now comes first, then those that it has replaced, as long as they still count. */
+  readonly keysAt: (now: number) => readonly Buffer[]
+}
+
+/** Opens secrets when they are needed. Throws `decryption_failed`: that is an attempt of this destination's. */
+function openSecrets(
+  typeName: string,
+  paths: readonly string[],
+  open: (name: string) => unknown,
+): Opened {
+  const own = paths
+    .map((path) => [path, open(`${typeName}.${path}`)] as const)
+    .filter(([, value]) => value !== undefined)
+  const retired = (open(retiredName('secret')) ?? []) as readonly {
     readonly value: unknown
     readonly until: number
   }[]
-  return (now) =>
-    [current, ...retired.filter(({ until }) => until > now).map(({ value }) => value)].flatMap(
-      (secret) => keyOf(secret) ?? [],
-    )
+  const all = [{ value: open('secret'), until: Number.POSITIVE_INFINITY }, ...retired]
+  const keys = all.map(({ value, until }) => ({ key: keyOf(value), until }))
+  return {
+    own: Object.fromEntries(own),
+    keysAt: (now) => keys.flatMap(({ key, until }) => (until > now ? (key ?? []) : [])),
+  }
 }

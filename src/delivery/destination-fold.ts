@@ -30,7 +30,7 @@ export async function foldDestination(
   const { delivery = null } = JSON.parse(resource.context)
   const wishing = { ...before, resumeFrom: await wishOf(context, before, entry) }
   const phase = await phaseAfter(context, wishing, status, entry)
-  await cancel(context, before, phase, entry)
+  await cancel(context, wishing, phase, entry)
   return {
     ...{ ...wishing, ...phase, patterns: events },
     ordered: settingsOf(settings, delivery).order === 'resource',
@@ -89,16 +89,13 @@ const CANCELED_AT_ONCE = 250
 /** Cancels what a destination passes over: everything when it is deleted, what came before where it begins anew. */
 async function cancel(
   { store }: Context,
-  before: Before,
+  { position, phase: before, resumeFrom }: Before,
   { phase, place }: PhaseAndPlace,
   { seq }: ReadEntry,
 ): Promise<void> {
-  const { position } = before
-  const isPassing = phase === 'ended' || before.phase === 'stopped'
-  if (position === undefined || !isPassing || phase === 'stopped') return
+  const beginsAnew = before === 'stopped' && phase !== 'stopped' && resumeFrom !== null
+  if (position === undefined || !(beginsAnew || phase === 'ended')) return
   const through = phase === 'ended' ? Number.MAX_SAFE_INTEGER : (place ?? seq)
-  const isResuming = phase === 'behind' && before.place === place
-  if (isResuming) return
   while (
     (await store.cancelDeliveries(position, through, CANCELED_AT_ONCE)) === CANCELED_AT_ONCE
   ) {}

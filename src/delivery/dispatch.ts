@@ -13,6 +13,8 @@ import type { DeliverySettings } from './settings.ts'
 export interface Dispatcher {
   /** Goes some way on; tells whether there is more. */
   advance(): Promise<boolean>
+  /** Whether anybody wants events, as far as it is known. */
+  isFollowed(): boolean
 }
 
 // What one transaction writes: some milliseconds of work.
@@ -24,37 +26,47 @@ const MOST_BEHIND = 1000
 
 /** Creates a dispatcher. Of several, in this process or in others, each step is made by one. */
 export function createDispatcher({ context, settings }: Deliverer): Dispatcher {
-  let known: { readonly revision: number; readonly followers: Followers } | null = null
-  const followersOf = async ({ revision }: DispatchRow): Promise<Followers> => {
-    if (known?.revision !== revision) {
-      const followers = createFollowers(await context.store.listDestinations())
-      known = { revision, followers }
-    }
-    return known.followers
-  }
+  const known: Known = { revision: null, followers: createFollowers([]) }
   return {
     advance: async () => {
       const row = await context.store.dispatchRow()
-      const more = await step(context, settings, row, await followersOf(row))
+      if (known.revision !== row.revision) {
+        known.followers = createFollowers(await context.store.listDestinations())
+        known.revision = row.revision
+      }
+      const more = await step(context, settings, row, known)
       return (await catchUp(context)) || more
     },
+    isFollowed: () => known.followers.count() > 0,
   }
+}
+
+/** The destinations, as they were at a revision. */
+interface Known {
+  revision: number | null
+  followers: Followers
 }
 
 async function step(
   context: Context,
   settings: DeliverySettings,
   from: DispatchRow,
-  followers: Followers,
+  known: Known,
 ): Promise<boolean> {
   const { store } = context
+  const { followers } = known
   const { head } = await store.log()
   if (from.position >= head) return false
   const entries = await nextEntries(context, from, followers)
   if (entries.length === 0) return skip(context, from, head)
   const { about, ...given } = giveOut(entries, from, followers)
   const changed = about === null ? null : await foldDestination(context, settings, about)
-  await store.dispatch({ ...given, from, changed, now: nowOf(context) })
+  const isDone = await store.dispatch({ ...given, from, changed, now: nowOf(context) })
+  const destination = isDone && changed !== null ? await store.findDestination(changed.id) : null
+  if (destination) {
+    followers.put(destination)
+    known.revision = from.revision + 1
+  }
   return true
 }
 
@@ -62,13 +74,14 @@ async function step(
 function nextEntries(
   { store, registry }: Context,
   { position }: DispatchRow,
-  { count }: Followers,
+  followers: Followers,
 ): Promise<readonly ReadEntry[]> {
   const kind = registry.byType.get(DESTINATION)
   if (kind === undefined) return Promise.resolve([])
   const all = { tenant: null, resourceId: null, internal: true, since: null, until: null }
-  const types = count > 0 ? null : entryTypes(kind, true)
-  const limit = count > 0 ? ENTRIES_AT_ONCE : 1
+  const isFollowed = followers.count() > 0
+  const types = isFollowed ? null : entryTypes(kind, true)
+  const limit = isFollowed ? ENTRIES_AT_ONCE : 1
   return store.listEntries({ ...all, types, after: position, upTo: null, order: 'asc', limit })
 }
 

@@ -13,52 +13,44 @@ export interface Lane {
   isFailing: boolean
   /** Since when the destination has been active. */
   since: number
-  /** When it last had its turn. */
-  servedAt: number
+  /** How many attempts it may have at most. */
+  most: number
 }
 
 /** The lanes of all destinations, by their positions. */
 export interface Lanes {
   /** The lane of a destination; it starts slowly, and again when the destination has been activated anew. */
   of(position: number, destination: Destination): Lane
-  /** How many more attempts of a lane may begin. */
-  room(lane: Lane, destination: Destination): number
-  /** Those that may have more attempts, in the order in which they last had their turn. */
-  inTurn<T extends { readonly position: number }>(due: readonly T[]): readonly T[]
-  /** How many more attempts may begin in all. */
-  free(): number
+  /** What is left, to be given away. */
+  room(): Room
   begin(lane: Lane, isReplay: boolean): void
   /** Takes note of how an attempt has ended; null when it was given up. */
   end(lane: Lane, isReplay: boolean, isSuccess: boolean | null): void
+}
+
+/** How many more attempts may begin. */
+export interface Room {
+  /** In all. */
+  free(): number
+  /** At a destination; as much as it may have where nothing is known of it yet. */
+  at(position: number): number
+  /** Gives some of it away. */
+  give(lane: Lane, attempts: number): void
 }
 
 /** Creates lanes for so many attempts in all. */
 export function createLanes(concurrency: number): Lanes {
   const lanes = new Map<number, Lane>()
   const busy = new Set<Lane>()
-  const free = () => concurrency - underWay([...busy])
   return {
-    of: (position, { since }) => {
+    of: (position, { since, settings }) => {
       const lane = lanes.get(position) ?? newLane(since)
       lanes.set(position, lane)
+      lane.most = settings.concurrency
       if (lane.since !== since) Object.assign(lane, { since, window: 1, isFailing: false })
       return lane
     },
-    room: (lane, { settings }) => {
-      const own = Math.min(lane.window, settings.concurrency) - lane.underWay
-      // What fails may hang: all of it together never takes the room of those who answer.
-      const failing = Math.ceil(concurrency / 2) - underWay([...busy].filter(isSuspect))
-      return Math.max(0, Math.min(own, isSuspect(lane) ? failing : own))
-    },
-    inTurn: (due) => {
-      const isFull = (lane: Lane | undefined) => lane !== undefined && lane.underWay >= lane.window
-      const servedAt = ({ position }: { readonly position: number }) =>
-        lanes.get(position)?.servedAt ?? 0
-      return due
-        .filter(({ position }) => !isFull(lanes.get(position)))
-        .sort((one, other) => servedAt(one) - servedAt(other))
-    },
-    free,
+    room: () => roomIn(concurrency, lanes, [...busy]),
     begin: (lane, isReplay) => {
       lane.underWay += 1
       if (isReplay) lane.replays += 1
@@ -73,8 +65,31 @@ export function createLanes(concurrency: number): Lanes {
   }
 }
 
+function roomIn(
+  concurrency: number,
+  lanes: ReadonlyMap<number, Lane>,
+  busy: readonly Lane[],
+): Room {
+  let free = concurrency - underWay(busy)
+  // What fails may hang: all of it together never takes the room of those who answer.
+  let failing = Math.ceil(concurrency / 2) - underWay(busy.filter(isSuspect))
+  return {
+    free: () => free,
+    at: (position) => {
+      const lane = lanes.get(position)
+      if (lane === undefined) return Math.max(0, free)
+      const own = Math.min(lane.window, lane.most) - lane.underWay
+      return Math.max(0, Math.min(own, free, isSuspect(lane) ? failing : own))
+    },
+    give: (lane, attempts) => {
+      free -= attempts
+      if (isSuspect(lane)) failing -= attempts
+    },
+  }
+}
+
 function newLane(since: number): Lane {
-  return { window: 1, underWay: 0, replays: 0, isFailing: false, since, servedAt: 0 }
+  return { window: 1, underWay: 0, replays: 0, isFailing: false, since, most: 1 }
 }
 
 function isSuspect({ window, isFailing }: Lane): boolean {
@@ -92,5 +107,5 @@ function learn(lane: Lane, isSuccess: boolean): void {
   lane.isFailing = !isSuccess
   lane.window = isSuccess
     ? Math.min(WIDEST, lane.window + 1)
-    : Math.max(1, Math.floor(Math.min(lane.window, WIDEST) / 2))
+    : Math.max(1, Math.floor(Math.min(lane.window, lane.most) / 2))
 }

@@ -11,36 +11,58 @@ export function isWanted(patterns: readonly string[], type: string): boolean {
   )
 }
 
-/** Finds the destinations of an event. */
+/** The destinations that get everything as it is given out. */
 export interface Followers {
-  readonly count: number
-  /** Those that want it, in the order of their creation; none gets what is about itself. */
+  count(): number
+  /** Those that want an event, in the order of their creation; none gets what is about itself. */
   of(
     entry: Pick<ReadEntry, 'tenant' | 'type' | 'internal' | 'resourceId'>,
   ): readonly DestinationRow[]
+  /** Takes a destination in as it is now, or leaves it out. */
+  put(destination: DestinationRow): void
 }
 
-/** Prepares finding: the destinations of a type of events are looked for once, however many others there are. */
+/** The followers of a tenant: those of a type of events are looked for once, however many others there are. */
+interface Group {
+  readonly all: Map<number, DestinationRow>
+  readonly wanting: Map<string, readonly DestinationRow[]>
+}
+
+/** Prepares finding the destinations of events. */
 export function createFollowers(destinations: readonly DestinationRow[]): Followers {
-  const tenants = new Map<string, DestinationRow[]>()
-  const wanting = new Map<string, readonly DestinationRow[]>()
-  const following = destinations.filter(({ phase }) => phase === 'following')
-  for (const one of following) {
-    const others = tenants.get(one.tenant)
-    if (others === undefined) tenants.set(one.tenant, [one])
-    else others.push(one)
+  const groups = new Map<string, Group>()
+  let count = 0
+  const put = (destination: DestinationRow): void => {
+    const { tenant, position, phase } = destination
+    const { all, wanting } = groups.get(tenant) ?? newGroup(groups, tenant)
+    count -= all.size
+    if (phase === 'following') all.set(position, destination)
+    else all.delete(position)
+    count += all.size
+    wanting.clear()
   }
-  const wantingOf = (tenant: string, type: string): readonly DestinationRow[] => {
-    const key = `${type} ${tenant}`
-    const found =
-      wanting.get(key) ??
-      (tenants.get(tenant) ?? []).filter(({ patterns }) => isWanted(patterns, type))
-    wanting.set(key, found)
-    return found
-  }
+  for (const destination of destinations) put(destination)
   return {
-    count: following.length,
-    of: ({ tenant, type, internal, resourceId }) =>
-      internal ? [] : wantingOf(tenant, type).filter(({ id }) => id !== resourceId),
+    put,
+    count: () => count,
+    of: ({ tenant, type, internal, resourceId }) => {
+      const group = groups.get(tenant)
+      if (internal || group === undefined) return []
+      const found = group.wanting.get(type) ?? wantingOf(group, type)
+      group.wanting.set(type, found)
+      return found.filter(({ id }) => id !== resourceId)
+    },
   }
+}
+
+function newGroup(groups: Map<string, Group>, tenant: string): Group {
+  const group = { all: new Map(), wanting: new Map() }
+  groups.set(tenant, group)
+  return group
+}
+
+function wantingOf({ all }: Group, type: string): readonly DestinationRow[] {
+  return [...all.values()]
+    .filter(({ patterns }) => isWanted(patterns, type))
+    .sort((one, other) => one.position - other.position)
 }

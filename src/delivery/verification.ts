@@ -1,6 +1,7 @@
 /** How does a destination prove that it wants events? @module */
 
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import type { DueDestination } from '../store/deliveries.ts'
 import { withinTime } from './attempt.ts'
 import { type Addressee, sendOwn } from './commands.ts'
 import type { Deliverer, Destination } from './deliverer.ts'
@@ -10,31 +11,37 @@ import type { Returned } from './request.ts'
 import type { VerificationMethod } from './settings.ts'
 import { receiptOf, signed, type WebhookConfig } from './webhook.ts'
 
-// So many destinations are asked for their proofs at once.
-const AT_ONCE = 16
-
 // Longer than any attempt may take: whoever is still at it then has died.
 const LEASE_MS = 360_000
 
-/** Begins the verifications that are due, each watched by whoever asks; tells how many. */
-export async function verifyDue(
-  deliverer: Deliverer,
-  stopping: AbortSignal,
-  watch: (verification: Promise<void>) => void,
-): Promise<number> {
-  const { store, clock } = deliverer.context
+/** A verification that has been taken on, and until when. */
+export interface Taken extends DueDestination {
+  readonly until: number
+}
+
+/** Takes on verifications that are due, so many at most. */
+export async function takeVerifications(
+  { context: { store, clock } }: Deliverer,
+  most: number,
+): Promise<readonly Taken[]> {
   const now = clock.now().getTime()
-  const due = await store.unverifiedDestinations(now, AT_ONCE)
-  for (const { position, id, at } of due) {
-    const until = now + LEASE_MS
-    if (!(await store.moveVerification(position, at, until))) continue
-    watch(
-      verifyDestination(deliverer, id, stopping).then(async (isOver) => {
-        await store.moveVerification(position, until, isOver ? null : at)
-      }),
-    )
+  const until = now + LEASE_MS
+  const due = await store.unverifiedDestinations(now, most)
+  const taken: Taken[] = []
+  for (const one of due) {
+    if (await store.moveVerification(one.position, one.at, until)) taken.push({ ...one, until })
   }
-  return due.length
+  return taken
+}
+
+/** Verifies what has been taken on; one that is given up is due again at once. */
+export async function verifyTaken(
+  deliverer: Deliverer,
+  { position, id, at, until }: Taken,
+  stopping: AbortSignal,
+): Promise<void> {
+  const isOver = await verifyDestination(deliverer, id, stopping)
+  await deliverer.context.store.moveVerification(position, until, isOver ? null : at)
 }
 
 /** Asks a destination for its proof, and activates it, or notes why not; false when it was given up before. */
@@ -47,9 +54,8 @@ export async function verifyDestination(
   if (destination?.status !== 'pending_verification') return true
   if (destination.settings.verification === 'manual') return true
   const now = deliverer.context.clock.now()
-  const target = destination.target(now.getTime())
   const timed = await withinTime(destination.settings.timeout, stopping, (signal, timeout) =>
-    prove(deliverer, destination, target, {
+    prove(deliverer, destination, destination.target(now.getTime()), {
       ...{ at: now, attempt: 1, timeout, signal, addressOf: deliverer.addressOf },
     }),
   )

@@ -1,18 +1,10 @@
 /** Who gives out the log, verifies and delivers, and when? @module */
 
-import { setMaxListeners } from 'node:events'
 import { isPawlError } from '../errors.ts'
 import { beginLife, type Life } from '../runtime/running.ts'
-import { aborted, firstOf, nextTurn } from '../runtime/wait.ts'
-import type { ClaimedRow } from '../store/deliveries.ts'
-import { attempt } from './attempt.ts'
-import { type Bell, createBell } from './bell.ts'
-import { chooseTurns, type Turn } from './claim.ts'
+import { aborted, firstOf, nextTurn, type Source } from '../runtime/wait.ts'
 import type { Deliverer } from './deliverer.ts'
-import { createDispatcher, type Dispatcher } from './dispatch.ts'
-import { createLanes, type Lanes } from './lanes.ts'
-import { type Finished, settle } from './settle.ts'
-import { verifyDue } from './verification.ts'
+import { createWork, inTurn, newSignal, takeTurn, type Work, writeFinished } from './work.ts'
 
 /** Delivers. */
 export interface Worker {
@@ -28,35 +20,9 @@ export interface Worker {
   wake(): void
 }
 
-/** What a worker is at. */
-interface Work {
-  readonly deliverer: Deliverer
-  readonly dispatcher: Dispatcher
-  readonly lanes: Lanes
-  /** Rings when something has ended. */
-  readonly bell: Bell
-  /** Attempts and verifications. */
-  readonly underWay: Set<Promise<void>>
-  /** What has ended and is not written yet. */
-  readonly finished: Finished[]
-  /** Aborted when what is under way is given up. */
-  giveUp: AbortController
-  /** Turns come one after the other. */
-  turning: Promise<unknown>
-}
-
 /** Creates the worker of an engine; it does nothing until it is asked to. */
 export function createWorker(deliverer: Deliverer): Worker {
-  const work: Work = {
-    deliverer,
-    dispatcher: createDispatcher(deliverer),
-    lanes: createLanes(deliverer.settings.concurrency),
-    bell: createBell(),
-    underWay: new Set(),
-    finished: [],
-    giveUp: newSignal(),
-    turning: Promise.resolve(),
-  }
+  const work = createWork(deliverer)
   let running: { readonly stop: AbortController; readonly over: Promise<void> } | null = null
   return {
     start: () => {
@@ -83,14 +49,6 @@ export function createWorker(deliverer: Deliverer): Worker {
   }
 }
 
-/** Aborts what is under way. */
-function newSignal(): AbortController {
-  const controller = new AbortController()
-  // One for each attempt.
-  setMaxListeners(0, controller.signal)
-  return controller
-}
-
 /** Works until the life ends, and then ends what is under way. */
 async function lived(work: Work, life: Life, go: () => Promise<void>): Promise<void> {
   try {
@@ -105,6 +63,16 @@ async function lived(work: Work, life: Life, go: () => Promise<void>): Promise<v
 const PAUSE_MS = 1000
 const GRACE_MS = 2000
 
+// How late a first destination may be noticed.
+const UNFOLLOWED_MS = 50
+
+function pause(milliseconds: number): Source {
+  return (ring) => {
+    const timeout = setTimeout(ring, milliseconds)
+    return () => clearTimeout(timeout)
+  }
+}
+
 async function goOn(work: Work, life: Life): Promise<void> {
   const { context } = work.deliverer
   while (!life.signal.aborted) {
@@ -112,12 +80,14 @@ async function goOn(work: Work, life: Life): Promise<void> {
     await gather(work)
     const next = await turnOrPause(work, life)
     if (next === 'now') continue
-    await firstOf(
+    const sources = [
       aborted(life.signal),
       work.bell.since(rung),
-      (ring) => context.arrivals.next(arrivals, ring),
-      (ring) => (next === null ? () => {} : context.clock.alarm(next, ring)),
-    )
+      (ring: () => void) => (next === null ? () => {} : context.clock.alarm(next, ring)),
+    ]
+    // Where nobody wants events, commits are not looked at one by one.
+    if (!work.dispatcher.isFollowed()) await firstOf(...sources, pause(UNFOLLOWED_MS))
+    await firstOf(...sources, (ring) => context.arrivals.next(arrivals, ring))
   }
 }
 
@@ -129,10 +99,7 @@ async function gather({ bell, finished, underWay }: Work): Promise<void> {
   const isWorthIt = () => finished.length >= underWay.size
   await nextTurn()
   if (finished.length === 0 || isWorthIt()) return
-  await firstOf(bell.once(isWorthIt), (ring) => {
-    const moment = setTimeout(ring, GATHERED_MS)
-    return () => clearTimeout(moment)
-  })
+  await firstOf(bell.once(isWorthIt), pause(GATHERED_MS))
 }
 
 /** Takes a turn; gives when to look again at the latest, `now` where there is more. A database that fails may recover. */
@@ -143,10 +110,7 @@ async function turnOrPause(work: Work, life: Life): Promise<number | 'now' | nul
     return (await context.store.nextDeliveryAt(context.clock.now().getTime())) ?? null
   } catch (error) {
     if (!isPawlError(error, 'closed')) context.onError(error)
-    await firstOf(aborted(life.signal), (ring) => {
-      const pause = setTimeout(ring, PAUSE_MS)
-      return () => clearTimeout(pause)
-    })
+    await firstOf(aborted(life.signal), pause(PAUSE_MS))
     return 'now'
   }
 }
@@ -159,65 +123,6 @@ async function untilDone(work: Work, life: Life): Promise<void> {
     if (work.underWay.size === 0 && work.finished.length === 0) return
     await firstOf(aborted(life.signal), work.bell.since(rung))
   }
-}
-
-/** One turn after the other, whoever asks for it. */
-function inTurn<T>(work: Work, act: (work: Work) => Promise<T>): Promise<T> {
-  const next = work.turning.then(() => act(work))
-  work.turning = next.catch(() => {})
-  return next
-}
-
-/** Gives out, verifies, writes what has ended and begins what is due; tells whether there is more to do at once. */
-async function takeTurn(work: Work): Promise<boolean> {
-  const { deliverer, dispatcher, lanes } = work
-  const { store, clock } = deliverer.context
-  const isMore = await dispatcher.advance()
-  const verifications = await verifyDue(deliverer, work.giveUp.signal, (one) => watch(work, one))
-  const now = clock.now().getTime()
-  const finished = [...work.finished]
-  const settlements = await settle(deliverer, finished)
-  const turns = await chooseTurns(deliverer, lanes, now)
-  const wishes = turns.map(({ wish }) => wish)
-  const isIdle = settlements.length + wishes.length === 0
-  const claimed = isIdle ? [] : await store.settleAndClaim(settlements, wishes, now)
-  work.finished.splice(0, finished.length)
-  for (const one of claimed) begin(work, turns, one)
-  return isMore || verifications + claimed.length + finished.length > 0
-}
-
-async function writeFinished({ deliverer, finished }: Work): Promise<void> {
-  const done = [...finished]
-  const settlements = await settle(deliverer, done)
-  await deliverer.context.store.settleAndClaim(
-    settlements,
-    [],
-    deliverer.context.clock.now().getTime(),
-  )
-  finished.splice(0, done.length)
-}
-
-function begin(work: Work, turns: readonly Turn[], claimed: ClaimedRow): void {
-  const { deliverer, lanes, finished, giveUp } = work
-  const own = turns.find(({ wish }) => wish.destination === claimed.destination)
-  if (own === undefined) return
-  const { destination, lane } = own
-  lanes.begin(lane, claimed.replay)
-  watch(
-    work,
-    attempt(deliverer, destination, claimed, giveUp.signal).then((attempted) => {
-      lanes.end(lane, claimed.replay, attempted?.receipt.ok ?? null)
-      finished.push({ claimed, destination, attempted })
-    }),
-  )
-}
-
-function watch({ underWay, bell, deliverer }: Work, one: Promise<void>): void {
-  const watched = one.catch(deliverer.context.onError).then(() => {
-    underWay.delete(watched)
-    bell.ring()
-  })
-  underWay.add(watched)
 }
 
 /** Waits a little for what is under way, gives up the rest, and writes what has come of it. */

@@ -189,8 +189,12 @@ export interface DeliveryReads {
   commandAt(seq: number): Promise<string | null>
   /** When the destination last accepted an event, by its clock. */
   acceptedAt(destination: number): Promise<number>
-  /** The destinations with deliveries that are due, the longest due first. */
-  dueDestinations(now: number, limit: number): Promise<readonly DueDestination[]>
+  /** The destinations with deliveries that are due after one, those first that have waited longest for their turn. */
+  dueDestinations(
+    now: number,
+    after: Pick<DueDestination, 'at' | 'position'> | null,
+    limit: number,
+  ): Promise<readonly DueDestination[]>
   /** The destinations that are to be verified. */
   unverifiedDestinations(now: number, limit: number): Promise<readonly DueDestination[]>
   /** When there is something to be done next, after a time. */

@@ -41,7 +41,7 @@ export function createClaims(
         return one === undefined ? [] : claim(one, wish, now)
       })
       for (const [destination, { clock, accepted }] of turns) {
-        update.run({ destination, clock, accepted, nextAt: queue.nextAt(destination) })
+        update.run({ destination, clock, accepted, now, nextAt: queue.nextAt(destination) })
       }
       return claimed
     },
@@ -64,14 +64,15 @@ function turnOf(database: Database) {
 }
 
 function updatingTurn(database: Database) {
-  return prepare(database, (slot: Slot<'destination' | 'clock' | 'accepted' | 'nextAt'>) =>
+  return prepare(database, (slot: Slot<'destination' | 'clock' | 'accepted' | 'now' | 'nextAt'>) =>
     queries
       .updateTable('pawl_destinations')
       .set({
         clock: slot('clock'),
         accepted: slot('accepted'),
+        // Not before now, whatever has been waiting: after its turn, it comes after the others.
         next_at: sql<number | null>`
-          case when phase in ('following', 'behind') then ${slot('nextAt')} end`,
+          case when phase in ('following', 'behind') then max(${slot('nextAt')}, ${slot('now')}) end`,
       })
       .where('position', '=', slot('destination')),
   )

@@ -31,7 +31,8 @@ export function createDestinationReads(database: Database): Immediate<Destinatio
     listDestinations: () => all.all({}).map(toDestination),
     findDestination: (id) => one.all({ id }).map(toDestination)[0],
     destinationsBehind: (limit) => behind.all({ limit }).map(toDestination),
-    dueDestinations: (now, limit) => due.all({ now, limit }).map(toDue),
+    dueDestinations: (now, after, limit) =>
+      due.all({ at: 0, position: 0, ...after, now, limit }).map(toDue),
     unverifiedDestinations: (now, limit) => unverified.all({ now, limit }).map(toDue),
     acceptedAt: (destination) => accepted.get({ destination })?.accepted ?? 0,
     nextDeliveryAt: (after) => next.get({ after })?.at ?? undefined,
@@ -100,8 +101,10 @@ function dueDestinations(database: Database) {
     queries
       .selectFrom('pawl_destinations')
       .select(['position', 'id', 'tenant', 'ordered', 'next_at as at'])
-      .where('next_at', 'is not', null)
       .where('next_at', '<=', slot('now'))
+      .where(
+        sql<SqlBool>`next_at >= ${slot('at')} and (next_at > ${slot('at')} or position > ${slot('position')})`,
+      )
       .orderBy('next_at')
       .orderBy('position')
       .limit(slot('limit')),

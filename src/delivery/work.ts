@@ -1,0 +1,131 @@
+/** What does a worker do in one turn? @module */
+
+import { setMaxListeners } from 'node:events'
+import type { ClaimedRow } from '../store/deliveries.ts'
+import { attempt } from './attempt.ts'
+import { type Bell, createBell } from './bell.ts'
+import { chooseTurns, type Turn } from './claim.ts'
+import type { Deliverer } from './deliverer.ts'
+import { createDispatcher, type Dispatcher } from './dispatch.ts'
+import { createLanes, type Lanes } from './lanes.ts'
+import { type Finished, settle } from './settle.ts'
+import { takeVerifications, verifyTaken } from './verification.ts'
+
+/** What a worker is at. */
+export interface Work {
+  readonly deliverer: Deliverer
+  readonly dispatcher: Dispatcher
+  readonly lanes: Lanes
+  /** Rings when something has ended. */
+  readonly bell: Bell
+  /** Attempts and verifications. */
+  readonly underWay: Set<Promise<void>>
+  /** How many of them are verifications. */
+  verifying: number
+  /** What has ended and is not written yet. */
+  readonly finished: Finished[]
+  /** Aborted when what is under way is given up. */
+  giveUp: AbortController
+  /** Turns come one after the other. */
+  turning: Promise<unknown>
+}
+
+/** Nothing is under way yet. */
+export function createWork(deliverer: Deliverer): Work {
+  return {
+    deliverer,
+    dispatcher: createDispatcher(deliverer),
+    lanes: createLanes(deliverer.settings.concurrency),
+    bell: createBell(),
+    underWay: new Set(),
+    verifying: 0,
+    finished: [],
+    giveUp: newSignal(),
+    turning: Promise.resolve(),
+  }
+}
+
+/** Aborts what is under way. */
+export function newSignal(): AbortController {
+  const controller = new AbortController()
+  // One for each attempt.
+  setMaxListeners(0, controller.signal)
+  return controller
+}
+
+/** One turn after the other, whoever asks for it. */
+export function inTurn<T>(work: Work, act: (work: Work) => Promise<T>): Promise<T> {
+  const next = work.turning.then(() => act(work))
+  work.turning = next.catch(() => {})
+  return next
+}
+
+/** Gives out, verifies, writes what has ended and begins what is due; tells whether there is more to do at once. */
+export async function takeTurn(work: Work): Promise<boolean> {
+  const { deliverer, dispatcher, lanes } = work
+  const { store, clock } = deliverer.context
+  const isMore = await dispatcher.advance()
+  const verifications = await verifySome(work)
+  const now = clock.now().getTime()
+  const finished = [...work.finished]
+  const settlements = await settle(deliverer, finished)
+  const turns = await chooseTurns(deliverer, lanes, now)
+  const wishes = turns.map(({ wish }) => wish)
+  const isIdle = settlements.length + wishes.length === 0
+  const claimed = isIdle ? [] : await store.settleAndClaim(settlements, wishes, now)
+  work.finished.splice(0, finished.length)
+  for (const one of claimed) begin(work, turns, one)
+  return isMore || verifications + claimed.length + finished.length > 0
+}
+
+// So many destinations are asked for their proofs at once.
+const MOST_VERIFIED = 16
+
+async function verifySome(work: Work): Promise<number> {
+  const { deliverer, giveUp, verifying } = work
+  if (verifying >= MOST_VERIFIED) return 0
+  const due = await takeVerifications(deliverer, MOST_VERIFIED - verifying)
+  for (const one of due) {
+    work.verifying += 1
+    const end = () => {
+      work.verifying -= 1
+    }
+    watch(work, verifyTaken(deliverer, one, giveUp.signal).finally(end))
+  }
+  return due.length
+}
+
+/** Writes what has ended, and begins nothing. */
+export async function writeFinished({ deliverer, finished }: Work): Promise<void> {
+  const done = [...finished]
+  const settlements = await settle(deliverer, done)
+  await deliverer.context.store.settleAndClaim(
+    settlements,
+    [],
+    deliverer.context.clock.now().getTime(),
+  )
+  finished.splice(0, done.length)
+}
+
+function begin(work: Work, turns: readonly Turn[], claimed: ClaimedRow): void {
+  const { deliverer, lanes, finished, giveUp } = work
+  const own = turns.find(({ wish }) => wish.destination === claimed.destination)
+  if (own === undefined) return
+  const { destination, lane } = own
+  lanes.begin(lane, claimed.replay)
+  watch(
+    work,
+    attempt(deliverer, destination, claimed, giveUp.signal).then((attempted) => {
+      lanes.end(lane, claimed.replay, attempted?.receipt.ok ?? null)
+      finished.push({ claimed, destination, attempted })
+    }),
+  )
+}
+
+function watch({ underWay, bell, deliverer }: Work, one: Promise<void>): void {
+  const watched = one.catch(deliverer.context.onError).then(() => {
+    underWay.delete(watched)
+    bell.ring()
+  })
+  underWay.add(watched)
+}
