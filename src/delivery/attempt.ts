@@ -5,6 +5,7 @@ import { isPawlError, messageOf } from '../errors.ts'
 import type { ClaimedRow } from '../store/deliveries.ts'
 import type { Deliverer, Destination } from './deliverer.ts'
 import type { Call, Message, Receipt } from './destination-type.ts'
+import { toReceipt } from './receipt.ts'
 import type { Attempted } from './verdict.ts'
 
 /** Gives an adapter so much longer than its time before nobody waits for it any more, in milliseconds. */
@@ -94,7 +95,7 @@ async function settled(
   timeout: number,
 ): Promise<Receipt> {
   try {
-    return await call(signal, timeout)
+    return toReceipt(await call(signal, timeout))
   } catch (error) {
     const kind = isPawlError(error) ? error.code : 'failed'
     return { ok: false, error: `${kind}: ${messageOf(error)}` }

@@ -28,11 +28,12 @@ export async function foldDestination(
   const before = (await store.findDestination(resource.id)) ?? created(entry)
   const { status, events }: Shown = JSON.parse(entry.data)
   const { delivery = null } = JSON.parse(resource.context)
-  const wishing = { ...before, resumeFrom: await wishOf(context, before, entry) }
-  const phase = await phaseAfter(context, wishing, status, entry)
-  await cancel(context, wishing, phase, entry)
+  const wished = await wishedPlace(context, entry)
+  if (wished !== null) await cancelUpTo(context, before, wished)
+  if (status === 'deleted') await cancelUpTo(context, before, Number.MAX_SAFE_INTEGER)
+  const whereabouts: Whereabouts = wished === null ? before : { phase: 'stopped', place: wished }
   return {
-    ...{ ...wishing, ...phase, patterns: events },
+    ...{ ...before, ...next(whereabouts, status, entry), patterns: events },
     ordered: settingsOf(settings, delivery).order === 'resource',
     verifyAt: verifyAt(before, status, entry),
   }
@@ -41,64 +42,46 @@ export async function foldDestination(
 type Before = DestinationDraft & Partial<Pick<DestinationRow, 'position'>>
 
 function created({ resourceId: id, tenant }: ReadEntry): Before {
-  const nothing = { place: null, resumeFrom: null, verifyAt: null }
-  return { id, tenant, patterns: [], ordered: true, phase: 'new', ...nothing }
+  return { id, tenant, patterns: [], ordered: true, phase: 'new', place: null, verifyAt: null }
 }
 
-/** From where a destination wants to go on: it says so when it is reactivated, and until it is active again. */
-async function wishOf(
-  { store }: Context,
-  { resumeFrom }: Before,
-  { cause, seq }: ReadEntry,
-): Promise<string | null> {
-  if (cause !== 'reactivate') return resumeFrom
-  const { from }: { readonly from?: string } = JSON.parse((await store.commandAt(seq)) ?? '{}')
-  return from === undefined || from === 'resume' ? null : from
-}
-
-type PhaseAndPlace = Pick<DestinationDraft, 'phase' | 'place' | 'resumeFrom'>
-
-async function phaseAfter(
-  context: Context,
-  { phase, place, resumeFrom }: Before,
-  status: string,
-  { seq }: ReadEntry,
-): Promise<PhaseAndPlace> {
-  const isGoing = phase === 'following' || phase === 'behind'
-  if (status === 'deleted') return { phase: 'ended', place: null, resumeFrom: null }
-  if (status !== 'active')
-    return isGoing
-      ? { phase: 'stopped', place: place ?? seq, resumeFrom }
-      : { phase, place, resumeFrom }
-  if (isGoing) return { phase, place, resumeFrom }
-  if (phase === 'new' || place === null || resumeFrom === 'now')
-    return { phase: 'following', place: null, resumeFrom: null }
-  const from = resumeFrom === null ? place : await placeBefore(context, resumeFrom, seq)
-  return { phase: 'behind', place: from, resumeFrom: null }
-}
-
-/** The last place of the log before a time, but none after the entry that it is asked for by. */
-async function placeBefore({ store }: Context, time: string, seq: number): Promise<number> {
-  const place = await store.placeAt(parseTime(time))
-  return Math.min(seq, place === undefined ? seq : place - 1)
+/** After which place a destination wants to go on, where it says so when it is reactivated; null for where it stopped. */
+async function wishedPlace({ store }: Context, { cause, seq }: ReadEntry): Promise<number | null> {
+  if (cause !== 'reactivate') return null
+  const { from = 'resume' }: { readonly from?: string } = JSON.parse(
+    (await store.commandAt(seq)) ?? '{}',
+  )
+  if (from === 'resume') return null
+  const place = from === 'now' ? undefined : await store.placeAt(parseTime(from))
+  return place === undefined ? seq : Math.min(seq, place - 1)
 }
 
 // Deliveries that are canceled in one transaction.
 const CANCELED_AT_ONCE = 250
 
-/** Cancels what a destination passes over: everything when it is deleted, what came before where it begins anew. */
-async function cancel(
+/** Cancels what a destination passes over. It is not active: nothing is on its way that could come in between. */
+async function cancelUpTo(
   { store }: Context,
-  { position, phase: before, resumeFrom }: Before,
-  { phase, place }: PhaseAndPlace,
-  { seq }: ReadEntry,
+  { position }: Before,
+  through: number,
 ): Promise<void> {
-  const beginsAnew = before === 'stopped' && phase !== 'stopped' && resumeFrom !== null
-  if (position === undefined || !(beginsAnew || phase === 'ended')) return
-  const through = phase === 'ended' ? Number.MAX_SAFE_INTEGER : (place ?? seq)
+  if (position === undefined) return
   while (
     (await store.cancelDeliveries(position, through, CANCELED_AT_ONCE)) === CANCELED_AT_ONCE
   ) {}
+}
+
+type Whereabouts = Pick<DestinationDraft, 'phase' | 'place'>
+
+/** Since when a destination that has this status is given what. */
+function next({ phase, place }: Whereabouts, status: string, { seq }: ReadEntry): Whereabouts {
+  const isGoing = phase === 'following' || phase === 'behind'
+  if (status === 'deleted') return { phase: 'ended', place: null }
+  if (status === 'active') {
+    if (isGoing) return { phase, place }
+    return place === null ? { phase: 'following', place } : { phase: 'behind', place }
+  }
+  return isGoing ? { phase: 'stopped', place: place ?? seq } : { phase, place }
 }
 
 // What makes a destination be verified; it is asked for anything else later, on request.

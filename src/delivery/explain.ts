@@ -64,15 +64,19 @@ export async function explainDelivery(
   const place = destination && { seq: entry.seq, destination: destination.position }
   const delivery = place && (await store.findDelivery(place))
   return delivery === undefined
-    ? explainAbsence(context, entry, destination)
-    : explainDeliveryRow(delivery)
+    ? explainAbsence(context, entry, resource.id, destination)
+    : explainDeliveryRow(context, delivery)
 }
 
 function because(reason: UndeliveredReason, message: string): DeliveryExplanation {
   return { delivered: false, reason, message }
 }
 
-function explainDeliveryRow(row: DeliveryRow): DeliveryExplanation {
+/** Says how it is with a delivery. */
+async function explainDeliveryRow(
+  { store }: Context,
+  row: DeliveryRow,
+): Promise<DeliveryExplanation> {
   const { status, attempts, lastError, isGoing, ready } = row
   const failed = `${attempts} attempts have failed, the last one with ${lastError}`
   if (status === 'succeeded') {
@@ -88,8 +92,11 @@ function explainDeliveryRow(row: DeliveryRow): DeliveryExplanation {
       'destination_inactive',
       'the destination is not active; it goes on from here when it is',
     )
-  if (!ready)
-    return because('blocked', `an earlier event of ${row.resourceId} has not been delivered yet`)
+  if (!ready) {
+    const first = await store.firstInQueue(row)
+    const which = first === undefined ? 'another event' : `${first.eventId} (${first.eventType})`
+    return because('blocked', `${which} of ${row.resourceId} comes first, and is ${first?.status}`)
+  }
   if (status === 'waiting')
     return because(status, `${failed}; the next one is due at ${toIso(row.nextAt)}`)
   return because('pending', 'its first attempt is due')
@@ -99,13 +106,18 @@ function explainDeliveryRow(row: DeliveryRow): DeliveryExplanation {
 async function explainAbsence(
   { store }: Context,
   entry: ReadEntry,
+  id: string,
   destination: DestinationRow | undefined,
 ): Promise<DeliveryExplanation> {
   if (entry.internal) return because('internal', 'it is an internal entry, which nobody is sent')
-  if (destination === undefined || entry.resourceId === destination.id)
+  if (entry.resourceId === id)
     return because('own_event', 'no destination is sent what is about itself')
   const { position } = await store.dispatchRow()
-  if (entry.seq > position || entry.seq > (destination.place ?? position))
+  if (
+    destination === undefined ||
+    entry.seq > position ||
+    entry.seq > (destination.place ?? position)
+  )
     return notYet(destination)
   const [then] = await store.listEntries({
     ...{ tenant: null, resourceId: destination.id, types: null, internal: true, since: null },
@@ -123,8 +135,8 @@ async function explainAbsence(
   return because(reason, `the destination was ${status} at that time; replay sends it anyway`)
 }
 
-function notYet({ phase }: DestinationRow): DeliveryExplanation {
-  if (phase === 'stopped')
+function notYet(destination: DestinationRow | undefined): DeliveryExplanation {
+  if (destination?.phase === 'stopped')
     return because(
       'destination_inactive',
       'the destination is not active; it goes on before this event when it is',

@@ -77,7 +77,7 @@ export function toDeliverySettings(options: DeliveryOptions): DeliverySettings {
   const { retries = base.retries, timeout = base.timeout, concurrency = 64 } = options
   return {
     retries: retries.map((wait) => toMilliseconds(wait)),
-    timeout: Math.max(1, toMilliseconds(timeout)),
+    timeout: toMilliseconds(timeout),
     ...{ jitter, verification, order, concurrency, isStrict: base.isStrict },
   }
 }
@@ -108,7 +108,7 @@ export function settingsOf(
 const SHAPES: readonly (readonly [keyof DeliveryOptions, (value: unknown) => boolean, string])[] = [
   ['allowPrivate', Array.isArray, 'a list of ranges of addresses'],
   ['retries', isSchedule, `a list of at most ${MOST_RETRIES} durations`],
-  ['timeout', isTimeout, 'a duration of at most 5 minutes'],
+  ['timeout', isTimeout, 'a duration from 1 ms to 5 minutes'],
   ['jitter', isPart, 'a number from 0 to 1'],
   ['verification', isMethod, '"challenge", "handshake", "ping" or "manual"'],
   ['concurrency', isConcurrency, `a whole number from 1 to ${MOST_CONCURRENCY}`],
@@ -132,7 +132,9 @@ function isSchedule(value: unknown): boolean {
 }
 
 function isTimeout(value: unknown): boolean {
-  return isDuration(value) && toMilliseconds(value as Duration) <= LONGEST_TIMEOUT_MS
+  if (!isDuration(value)) return false
+  const timeout = toMilliseconds(value as Duration)
+  return timeout >= 1 && timeout <= LONGEST_TIMEOUT_MS
 }
 
 function isDuration(value: unknown): boolean {

@@ -140,7 +140,8 @@ function bound({ id, config, keys }: Target<WebhookConfig>, nonce: string, expir
 function isBack(returned: Exclude<Returned, { readonly failure: unknown }>, sent: string): boolean {
   try {
     const { challenge } = JSON.parse(returned.body.toString()) as { readonly challenge?: unknown }
-    const [given, expected] = [Buffer.from(String(challenge)), Buffer.from(sent)]
+    if (typeof challenge !== 'string') return false
+    const [given, expected] = [Buffer.from(challenge), Buffer.from(sent)]
     return given.length === expected.length && timingSafeEqual(given, expected)
   } catch {
     return false

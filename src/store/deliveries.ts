@@ -25,8 +25,6 @@ export interface DestinationRow {
   readonly phase: Phase
   /** The last place that it is done with; null where that is the dispatcher's. */
   readonly place: number | null
-  /** From where it wants to go on: `now`, a time, or null for from where it stopped. */
-  readonly resumeFrom: string | null
   readonly verifyAt: number | null
 }
 
@@ -200,6 +198,10 @@ export interface DeliveryReads {
   /** When there is something to be done next, after a time. */
   nextDeliveryAt(after: number): Promise<number | undefined>
   findDelivery(place: DeliveryPlace): Promise<DeliveryRow | undefined>
+  /** Of the deliveries about a resource to a destination, the one that the others wait for. */
+  firstInQueue(
+    place: Pick<DeliveryRow, 'destination' | 'resourceId'>,
+  ): Promise<DeliveryRow | undefined>
   listDeliveries(query: DeliveryQuery): Promise<readonly DeliveryRow[]>
   listAttempts(place: DeliveryPlace): Promise<readonly AttemptRow[]>
 }

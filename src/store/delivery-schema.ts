@@ -26,8 +26,6 @@ export interface DestinationsTable {
   phase: Phase
   /** The last place of the log that it is done with; null where that is the dispatcher's. */
   place: number | null
-  /** From where it wants to go on when it is active again; null for from where it stopped. */
-  resume_from: string | null
   /** Ticks with every claim and every success: what comes first is told by it, not by the time. */
   clock: Generated<number>
   /** When it last accepted an event, by its clock. */

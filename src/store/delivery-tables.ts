@@ -43,7 +43,6 @@ async function createDestinations(db: Db): Promise<void> {
       ordered integer not null check (ordered in (0, 1)),
       phase text not null check (phase in ('new', 'following', 'behind', 'stopped', 'ended')),
       place integer check (place >= 0),
-      resume_from text,
       clock integer not null default 0 check (clock >= 0),
       accepted integer not null default 0 check (accepted between 0 and clock),
       next_at integer,

@@ -8,14 +8,18 @@ import type { Tables } from '../schema.ts'
 import type { Immediate } from './deferred.ts'
 import { prepare, queries } from './statement.ts'
 
-type Lists = Pick<DeliveryReads, 'findDelivery' | 'listDeliveries' | 'listAttempts' | 'commandAt'>
+type Lists = Pick<
+  DeliveryReads,
+  'findDelivery' | 'firstInQueue' | 'listDeliveries' | 'listAttempts' | 'commandAt'
+>
 
 /** Prepares finding and listing. */
 export function createDeliveryLists(database: Database): Immediate<Lists> {
   const [find, attempts, command] = [byPlace(database), attemptsOf(database), commandAt(database)]
-  const list = lister(database)
+  const [list, first] = [lister(database), firstOf(database)]
   return {
     findDelivery: (place) => find.all({ ...place }).map(toDelivery)[0],
+    firstInQueue: (place) => first.all({ ...place }).map(toDelivery)[0],
     listDeliveries: (query) => list(query).map(toDelivery),
     listAttempts: (place) => attempts.all({ ...place }),
     commandAt: (seq) => command.get({ seq })?.command ?? null,
@@ -77,6 +81,19 @@ function byPlace(database: Database) {
   )
 }
 
+function firstOf(database: Database) {
+  return prepare(database, (slot) =>
+    deliveries()
+      .where('delivery.destination', '=', slot('destination'))
+      .where('delivery.resource_id', '=', slot('resourceId'))
+      .where(sql<SqlBool>`delivery.open = 1`)
+      .where('delivery.ready', '=', 1)
+      .orderBy('delivery.replay')
+      .orderBy('delivery.seq')
+      .limit(sql.lit(1)),
+  )
+}
+
 function attemptsOf(database: Database) {
   return prepare(database, (slot) =>
     queries
@@ -101,7 +118,33 @@ function commandAt(database: Database) {
   )
 }
 
-const STORED = ['pending', 'waiting', 'succeeded', 'exhausted', 'canceled'] as const
+type Stored = 'pending' | 'waiting' | 'succeeded' | 'exhausted' | 'canceled'
+
+const STORED: readonly Stored[] = ['pending', 'waiting', 'succeeded', 'exhausted', 'canceled']
+
+/** A stretch of an index: of one status, and of it those that somebody is at, or the others. */
+interface Stretch {
+  readonly status?: Stored
+  readonly delivering?: 0 | 1
+}
+
+/** An index leads to the deliveries of one status: those of several are read as far as the page reaches, and merged. */
+function stretchesOf({ statuses, destination, seq, tenant }: DeliveryQuery): readonly Stretch[] {
+  if (statuses !== null) return statuses.flatMap(stretchesWith)
+  const isNarrow = destination !== null || seq !== null || tenant === null
+  return isNarrow ? [{}] : STORED.map((status) => ({ status }))
+}
+
+function stretchesWith(status: DeliveryStatus): readonly Stretch[] {
+  // Whoever is at one is so in either of the two.
+  if (status === 'delivering')
+    return [
+      { status: 'pending', delivering: 1 },
+      { status: 'waiting', delivering: 1 },
+    ]
+  const isOpen = status === 'pending' || status === 'waiting'
+  return [isOpen ? { status, delivering: 0 } : { status }]
+}
 
 /** Runs a list; the statement of each shape is prepared once. */
 function lister(database: Database): (query: DeliveryQuery) => Columns[] {
@@ -122,22 +165,11 @@ type Part = SelectQueryBuilder<
   Columns
 >
 
-/** An index leads to the deliveries of one status: those of several are read as far as the page reaches, and merged. */
 function prepareList(database: Database, query: DeliveryQuery) {
   const { order } = query
-  const isNarrow = query.destination !== null || query.seq !== null || query.tenant === null
-  const parts = query.statuses ?? (isNarrow ? [null] : STORED)
   return prepare(database, (slot) => {
-    const part = (one: DeliveryStatus | null) => {
-      let selected = filtered(deliveries() as never, query, one, slot)
-      if (query.after !== null) selected = selected.where(beyond(order, slot))
-      return selected
-        .orderBy('delivery.seq', order)
-        .orderBy('delivery.destination', order)
-        .limit(slot('limit'))
-    }
-    const [first, ...rest] = parts.map((one) =>
-      queries.selectFrom(part(one).as('part') as never).selectAll(),
+    const [first, ...rest] = stretchesOf(query).map((stretch) =>
+      queries.selectFrom(partOf(query, stretch, slot).as('part') as never).selectAll(),
     )
     if (first === undefined) throw new Error('a list has to have at least one part')
     const union = rest.reduce((all, one) => all.unionAll(one), first)
@@ -150,29 +182,23 @@ function prepareList(database: Database, query: DeliveryQuery) {
   })
 }
 
-function filtered(
-  part: Part,
-  { tenant, destination, seq }: DeliveryQuery,
-  status: DeliveryStatus | null,
+function partOf(
+  query: DeliveryQuery,
+  { status, delivering }: Stretch,
   slot: (name: string) => never,
 ): Part {
-  let selected = part
-  if (tenant !== null) selected = selected.where('delivery.tenant', '=', slot('tenant'))
-  if (destination !== null)
-    selected = selected.where('delivery.destination', '=', slot('destination'))
-  if (seq !== null) selected = selected.where('delivery.seq', '=', slot('seq'))
-  return status === null ? selected : withStatus(selected, status)
-}
-
-function withStatus(part: Part, status: DeliveryStatus): Part {
-  // Whoever is at it does so in one of the two.
-  if (status === 'delivering')
-    return part
-      .where('delivery.status', 'in', ['pending', 'waiting'])
-      .where('delivery.delivering', '=', 1)
-  const selected = part.where('delivery.status', '=', status)
-  const isOpen = status === 'pending' || status === 'waiting'
-  return isOpen ? selected.where('delivery.delivering', '=', 0) : selected
+  const { tenant, destination, seq, after, order } = query
+  let part: Part = deliveries() as never
+  if (tenant !== null) part = part.where('delivery.tenant', '=', slot('tenant'))
+  if (destination !== null) part = part.where('delivery.destination', '=', slot('destination'))
+  if (seq !== null) part = part.where('delivery.seq', '=', slot('seq'))
+  if (status !== undefined) part = part.where('delivery.status', '=', status)
+  if (delivering !== undefined) part = part.where('delivery.delivering', '=', delivering)
+  if (after !== null) part = part.where(beyond(order, slot))
+  return part
+    .orderBy('delivery.seq', order)
+    .orderBy('delivery.destination', order)
+    .limit(slot('limit'))
 }
 
 /** What comes after the last one of the page before, in either direction. */

@@ -65,7 +65,6 @@ const destinationColumns = [
   'ordered',
   'phase',
   'place',
-  'resume_from as resumeFrom',
   'verify_at as verifyAt',
 ] as const
 

@@ -73,7 +73,6 @@ function upserting(database: Database) {
         ordered: slot('ordered'),
         phase: slot('phase'),
         place: slot('place'),
-        resume_from: slot('resumeFrom'),
         verify_at: slot('verifyAt'),
       })
       .onConflict((conflict) =>
@@ -82,7 +81,6 @@ function upserting(database: Database) {
           ordered: ref('excluded.ordered'),
           phase: ref('excluded.phase'),
           place: ref('excluded.place'),
-          resume_from: ref('excluded.resume_from'),
           verify_at: ref('excluded.verify_at'),
           next_at: null,
         })),
