@@ -3,7 +3,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setInterval } from 'node:timers/promises'
 import { Agent, request } from 'undici'
 import { createEngine, generateKey } from '../../src/index.ts'
 import type { Found, Rate } from './found.ts'
@@ -116,11 +116,11 @@ async function latencyAmong(file: string, receiver: Receiver, dead: number): Pro
     await addDestination(engine, `${receiver.url}/${n < dead ? 'dead' : 'hook'}`)
   await engine.start()
   const sent = new Map<string, number>()
-  for (let n = 0; n < EVENTS; n += 1) {
+  for await (const name of setInterval(PACE_MS, 'Agent')) {
+    if (sent.size === EVENTS) break
     const at = performance.timeOrigin + performance.now()
-    const { events } = await engine.agents.create({ name: 'Agent' })
+    const { events } = await engine.agents.create({ name })
     sent.set(events[0]?.id ?? '', at)
-    await sleep(PACE_MS)
   }
   await engine.stop()
   await engine.close()
