@@ -41,7 +41,8 @@ function copied<T>(name: string, value: T): T {
   return Array.from({ length }, (_, index) => value[index]) as T
 }
 
-function readable<T>(read: () => T): T {
+/** Reads something of a caller's. Throws `invalid_input` where that is impossible. */
+export function readable<T>(read: () => T): T {
   try {
     return read()
   } catch (error) {

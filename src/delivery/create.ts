@@ -1,12 +1,12 @@
 /** How is everything that delivers put together? @module */
 
 import type { Context } from '../context.ts'
-import { type Issue, refuseIssues } from '../errors.ts'
+import { invalidInput } from '../errors.ts'
 import { taken } from '../given.ts'
 import { type Addresses, createAddresses } from './addresses.ts'
 import type { KnownType, KnownTypes } from './checked-destinations.ts'
 import type { Deliverer } from './deliverer.ts'
-import type { DestinationType } from './destination-type.ts'
+import { type DestinationType, takenType } from './destination-type.ts'
 import { createSystemLookup } from './names.ts'
 import { createRequests, type Requests } from './request.ts'
 import { createResolver } from './resolve.ts'
@@ -57,17 +57,18 @@ function knownTypes(
     type: webhook,
     issues: (config) => webhookIssues(config, addresses),
   })
-  const issues: Issue[] = []
-  for (const [index, type] of others.entries()) {
-    if (typeof type?.deliver === 'function' && !known.has(type.type)) {
-      known.set(type.type, { type, issues: () => [] })
-      continue
-    }
-    const message = 'is no type of destinations, or its name is taken; use defineDestinationType'
-    issues.push({ path: ['destinationTypes', index], code: 'invalid_type', message })
+  for (const [index, given] of others.entries()) {
+    const type = takenType(given)
+    if (known.has(type.type)) refuseTwice(index, type.type)
+    known.set(type.type, { type, issues: () => [] })
   }
-  refuseIssues('the option destinationTypes', issues)
   return known
+}
+
+function refuseTwice(index: number, type: string): never {
+  const message = `there is a type ${JSON.stringify(type)} already`
+  const issue = { path: ['destinationTypes', index], code: 'taken', message }
+  throw invalidInput('the option destinationTypes', [issue])
 }
 
 /** Creates what delivers. */

@@ -37,6 +37,8 @@ export interface Destination {
   /** Undefined where its type is not registered here. */
   readonly type: DestinationType | undefined
   readonly typeName: string
+  /** Its configuration as JSON text: whether it is still the same receiver. */
+  readonly receiver: string
   /** Its signing keys change with the time, too. Throws `decryption_failed` without the key of a secret. */
   readonly target: (now: number) => Target
 }
@@ -92,6 +94,7 @@ function toDestination(
   let opened: Opened | undefined
   return {
     ...{ id, tenant, version, status, since, type, typeName: fields.type },
+    receiver: JSON.stringify(fields[fields.type] ?? null),
     settings: settingsOf(settings, fields.delivery),
     target: (now) => {
       opened ??= openSecrets(fields.type, type?.secrets ?? [], open)

@@ -3,6 +3,7 @@
 import type { Clock } from '../clock.ts'
 import type { JsonObject, Schema } from '../core/definition.ts'
 import { machineInvalid, shown } from '../errors.ts'
+import { readable } from '../given.ts'
 
 /** An event as it is delivered, the same at every attempt. */
 export interface Message {
@@ -99,18 +100,40 @@ export interface DestinationType<Config = JsonObject> {
 export function defineDestinationType<Config = JsonObject>(
   definition: DestinationType<Config>,
 ): DestinationType<Config> {
-  const { type, config, deliver } = (definition ?? {}) as Partial<DestinationType<Config>>
-  if (typeof type !== 'string' || !/^[a-z][a-z0-9_]*$/.test(type) || RESERVED.has(type))
-    throw machineInvalid(
-      shown(type),
-      'the type of a destination has to be a name in lower snake case',
-    )
-  if (typeof deliver !== 'function' || config?.['~standard'] === undefined)
-    throw machineInvalid(
-      type,
-      'a type of destinations needs a schema `config` and a function `deliver`',
-    )
+  takenType(definition)
   return definition
+}
+
+/** Copies a type, so that nobody's getter or proxy has a say later. Throws `machine_invalid` for what is none. */
+export function takenType<Config>(definition: DestinationType<Config>): DestinationType<Config> {
+  const { secrets = [], ...taken } = readable(() => partsOf(definition ?? {}))
+  const { type, config, deliver, verify, close } = taken
+  if (typeof type !== 'string' || !/^[a-z][a-z0-9_]*$/.test(type) || RESERVED.has(type))
+    refuse(type, 'it has to be a name in lower snake case, and no other field of a destination')
+  if (!areTexts(secrets)) refuse(type, 'its secrets have to be a list of paths')
+  if (typeof deliver !== 'function' || config?.['~standard'] === undefined)
+    refuse(type, 'it needs a schema `config` and a function `deliver`')
+  return {
+    ...{ type, config, secrets },
+    // They may be methods of a class.
+    deliver: deliver.bind(definition),
+    ...(typeof verify === 'function' && { verify: verify.bind(definition) }),
+    ...(typeof close === 'function' && { close: close.bind(definition) }),
+  }
+}
+
+function partsOf<Config>(definition: Partial<DestinationType<Config>>) {
+  const { type, config, secrets, deliver, verify, close } = definition
+  return { type, config, secrets, deliver, verify, close }
+}
+
+function areTexts(value: unknown): boolean {
+  return Array.isArray(value) && value.every((path) => typeof path === 'string' && path !== '')
+}
+
+function refuse(type: unknown, reason: string): never {
+  const name = typeof type === 'string' ? type : shown(type)
+  throw machineInvalid(name, `as a type of destinations, ${reason}`)
 }
 
 /** The other fields of a destination. */

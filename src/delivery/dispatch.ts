@@ -85,6 +85,16 @@ function nextEntries(
   return store.listEntries({ ...all, types, after: position, upTo: null, order: 'asc', limit })
 }
 
+/** The last place of the log that has been given out: all of it where nobody wants anything of what comes after. */
+export async function givenOutTo(context: Context): Promise<number> {
+  const row = await context.store.dispatchRow()
+  const followers = createFollowers(await context.store.listDestinations())
+  const { head } = await context.store.log()
+  if (followers.count() > 0) return row.position
+  const [next] = await nextEntries(context, row, followers)
+  return next === undefined ? head : row.position
+}
+
 async function skip(context: Context, row: DispatchRow, head: number): Promise<boolean> {
   if (head - row.position < MOST_BEHIND) return false
   const to = { position: head, within: 0 }

@@ -8,6 +8,7 @@ import { idIssues, unknownKeys } from '../runtime/options.ts'
 import type { DeliveryRow, DestinationRow } from '../store/deliveries.ts'
 import type { ReadEntry } from '../store/queries.ts'
 import { DESTINATION } from './deliverer.ts'
+import { givenOutTo } from './dispatch.ts'
 import { isWanted } from './patterns.ts'
 
 /** Which event, and to which destination. */
@@ -104,15 +105,16 @@ async function explainDeliveryRow(
 
 /** Says why there is no delivery: from what the log says of the destination at that time. */
 async function explainAbsence(
-  { store }: Context,
+  context: Context,
   entry: ReadEntry,
   id: string,
   destination: DestinationRow | undefined,
 ): Promise<DeliveryExplanation> {
   if (entry.internal) return because('internal', 'it is an internal entry, which nobody is sent')
+  const { store } = context
   if (entry.resourceId === id)
     return because('own_event', 'no destination is sent what is about itself')
-  const { position } = await store.dispatchRow()
+  const position = await givenOutTo(context)
   if (
     destination === undefined ||
     entry.seq > position ||
@@ -123,8 +125,9 @@ async function explainAbsence(
     ...{ tenant: null, resourceId: destination.id, types: null, internal: true, since: null },
     ...{ until: null, after: entry.seq, upTo: null, order: 'desc', limit: 1 },
   })
+  const cure = destination.phase === 'ended' ? 'by now it is deleted' : 'replay sends it anyway'
   if (then === undefined)
-    return because('before_activation', 'the destination did not exist yet; replay sends it anyway')
+    return because('before_activation', `the destination did not exist yet; ${cure}`)
   const { status, events } = JSON.parse(then.data) as { status: string; events: readonly string[] }
   if (!isWanted(events, entry.type)) {
     const message = `the destination wanted ${events.join(', ')} at that time, and ${entry.type} is none of these`
@@ -132,7 +135,7 @@ async function explainAbsence(
   }
   if (status === 'active') return because('skipped', 'the destination has passed over it since')
   const reason = destination.phase === 'new' ? 'before_activation' : 'skipped'
-  return because(reason, `the destination was ${status} at that time; replay sends it anyway`)
+  return because(reason, `the destination was ${status} at that time; ${cure}`)
 }
 
 function notYet(destination: DestinationRow | undefined): DeliveryExplanation {

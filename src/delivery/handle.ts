@@ -8,6 +8,7 @@ import { type PagePromise, paged } from '../log/page.ts'
 import { getResource } from '../log/resources.ts'
 import { explainCommand } from '../runtime/commands.ts'
 import { checkId } from '../runtime/options.ts'
+import { beginLife } from '../runtime/running.ts'
 import { DESTINATION, type Deliverer, loadDestination } from './deliverer.ts'
 import { type DeliveryFilter, getDelivery, listDeliveries } from './deliveries.ts'
 import type { Delivery, DeliveryWithAttempts } from './delivery.ts'
@@ -83,7 +84,12 @@ async function verifyNow(
   const resource = await getResource(context, tenant, kind, id)
   if (resource.status === 'active') return resource
   await requireVerifiable(deliverer, tenant, resource)
-  await verifyDestination(deliverer, id, new AbortController().signal)
+  const life = beginLife(context)
+  try {
+    await verifyDestination(deliverer, id, life.signal)
+  } finally {
+    life.end()
+  }
   return getResource(context, tenant, kind, id)
 }
 

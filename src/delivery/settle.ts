@@ -3,7 +3,7 @@
 import { inTransaction } from '../runtime/transaction.ts'
 import type { ClaimedRow, Settlement } from '../store/deliveries.ts'
 import { sendOwn } from './commands.ts'
-import type { Deliverer, Destination } from './deliverer.ts'
+import { type Deliverer, type Destination, loadDestination } from './deliverer.ts'
 import { type Attempted, judge, released, type Verdict } from './verdict.ts'
 
 /** A delivery that nobody is at any more. */
@@ -20,9 +20,10 @@ export async function settle(
   finished: readonly Finished[],
 ): Promise<readonly Settlement[]> {
   const { store, clock } = deliverer.context
-  const verdicts = finished.map((one) => ({ ...one, verdict: verdictOn(deliverer, one) }))
-  const deactivating = verdicts.filter(({ verdict }) => verdict.deactivation !== null)
-  const others = verdicts
+  const judged: Judged[] = []
+  for (const one of finished) judged.push({ ...one, verdict: await verdictOn(deliverer, one) })
+  const deactivating = judged.filter(({ verdict }) => verdict.deactivation !== null)
+  const others = judged
     .filter(({ verdict }) => verdict.deactivation === null)
     .map(({ verdict }) => verdict.settlement)
   if (deactivating.length === 0) return others
@@ -32,17 +33,31 @@ export async function settle(
   return []
 }
 
-function verdictOn({ context }: Deliverer, { claimed, destination, attempted }: Finished): Verdict {
-  const now = context.clock.now().getTime()
+interface Judged extends Finished {
+  readonly verdict: Verdict
+}
+
+async function verdictOn(
+  deliverer: Deliverer,
+  { claimed, destination, attempted }: Finished,
+): Promise<Verdict> {
+  const now = deliverer.context.clock.now().getTime()
   if (attempted === null) return { settlement: released(claimed, now), deactivation: null }
   // Not from the engine's ids: those may not depend on how receivers answer.
-  return judge(attempted, destination.settings, now, Math.random())
+  const verdict = judge(attempted, destination.settings, now, Math.random())
+  if (attempted.receipt.ok) return verdict
+  const current = await loadDestination(deliverer, destination.id)
+  if (current === undefined || current.receiver === destination.receiver) return verdict
+  // What another receiver has said counts for nothing: this one has not been asked yet.
+  const { tries } = claimed
+  const settlement: Settlement = { ...verdict.settlement, status: 'waiting', tries, nextAt: now }
+  return { settlement, deactivation: null }
 }
 
 /** Writes how a delivery has ended, and in the same transaction deactivates its destination, unless that does well. */
 async function deactivate(
   { context }: Deliverer,
-  { claimed, destination, verdict }: Finished & { readonly verdict: Verdict },
+  { claimed, destination, verdict }: Judged,
 ): Promise<void> {
   const { settlement, deactivation } = verdict
   if (deactivation === null) return

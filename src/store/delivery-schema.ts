@@ -58,6 +58,8 @@ export interface DeliveriesTable {
   delivering: number
   /** When it is to be tried or, while somebody is at it, when that one has had its time. */
   next_at: number
+  /** When somebody was at it last, or began to be. */
+  taken_at: number | null
   /** Counts those who were at it: what an earlier one still writes is refused. */
   fence: number
   /** How many attempts there have been. */

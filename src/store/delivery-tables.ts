@@ -92,6 +92,7 @@ async function createDeliveries(db: Db): Promise<void> {
       ready integer not null check (ready in (0, 1) and ready <= open),
       delivering integer not null check (delivering in (0, 1) and delivering <= ready),
       next_at integer not null,
+      taken_at integer,
       fence integer not null check (fence >= 0),
       attempts integer not null check (attempts >= 0),
       tries integer not null check (tries >= 0),

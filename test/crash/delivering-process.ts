@@ -21,7 +21,7 @@ import { randomFrom } from './settings.ts'
 const CALLERS = 4
 
 // How many of the calls are about destinations.
-const ABOUT_DESTINATIONS = 0.02
+const ABOUT_DESTINATIONS = 0.05
 
 /** Where calls come from. */
 interface Source {

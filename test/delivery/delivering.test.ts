@@ -112,6 +112,23 @@ describe('an event', () => {
     expect(idsAt(receiver)).toEqual([event.id])
   })
 
+  test('is not delivered in the background after stop', async () => {
+    const receiver = await setupReceiver()
+    const engine = await setupRealEngine({
+      ...{ delivery: LOCAL, encryptionKeys: [randomBytes(32).toString('base64')] },
+    })
+    await activate(engine, receiver.url)
+    await engine.start()
+    await engine.stop()
+    const event = await emit(engine)
+    expect(await listed(engine)).toEqual([])
+
+    await engine.start()
+    await receiver.arrived(1)
+
+    expect(idsAt(receiver)).toEqual([event.id])
+  })
+
   test('is delivered in the background after start', async () => {
     const receiver = await setupReceiver()
     const engine = await setupRealEngine({
@@ -242,7 +259,7 @@ describe('an event', () => {
 
   test('is delivered once among thousands', async () => {
     const { engine, receiver } = await setupDelivery({ order: 'none' })
-    await Promise.all(Array.from({ length: 1000 }, (_, n) => emit(engine, `agent ${n}`)))
+    await Promise.all(Array.from({ length: 600 }, (_, n) => emit(engine, `agent ${n}`)))
     const events = await publicLog(engine, { type: 'agent.created' })
 
     await engine.clock.advance('1s')
@@ -480,6 +497,59 @@ describe('a delivery', () => {
     expect(idsAt(receiver)).toHaveLength(200)
   })
 
+  test('is taken over from an engine that died with it under way', async () => {
+    const options = { database: temporaryFile(), delivery: LOCAL }
+    const receiver = await setupReceiver()
+    const one = await setupEngine(options)
+    const two = await setupEngine(options)
+    await activate(one, receiver.url)
+    const { opened, open } = gate()
+    receiver.behave(() => opened.then(() => ({ status: 500 })))
+    const event = await emit(one)
+    const advanced = one.clock.advance(0)
+    await until(() => receiver.inFlight === 1)
+    receiver.behave(status(200))
+
+    await two.clock.advance('15s')
+    expect(deliveredTo(receiver)).toHaveLength(1)
+    await two.clock.advance('1m')
+    const taken = await deliveryOf(two, event)
+    open()
+    await advanced
+
+    expect(taken).toMatchObject({
+      ...{ status: 'succeeded', attempts: 2, last_error: null },
+      attempt_log: [
+        {
+          number: 1,
+          at: '2026-01-01T00:00:00.000Z',
+          error: expect.stringMatching(/^interrupted: /),
+        },
+        { number: 2, status_code: 200, error: null },
+      ],
+    })
+    expect(await deliveryOf(two, event)).toEqual(taken)
+  })
+
+  test('says that its secret cannot be read, and holds up no other one', async () => {
+    const database = temporaryFile()
+    const keys = [1, 2].map((byte) => Buffer.alloc(32, byte).toString('base64'))
+    const receiver = await setupReceiver()
+    const before = await openEngine({ database, delivery: LOCAL, encryptionKeys: [keys[0]] })
+    await activate(before, receiver.url, { events: ['agent.*'] })
+    const after = await reopen(before, { database, delivery: LOCAL, encryptionKeys: [keys[1]] })
+    onTestFinished(() => after.close())
+    await activate(after, receiver.url, { events: ['session.*'] })
+    const event = await emit(after)
+    await make(after, 'session')
+    await after.clock.advance('1s')
+
+    expect(await deliveryOf(after, event)).toMatchObject({
+      ...{ status: 'waiting', last_error: expect.stringMatching(/^decryption_failed: /) },
+    })
+    expect(receiver.events.map(({ type }) => type)).toEqual(['session.queued'])
+  })
+
   test('goes to the new URL of its destination', async () => {
     const { engine, receiver, destination } = await setupDelivery()
     const other = await setupReceiver()
@@ -509,6 +579,22 @@ describe('a delivery', () => {
         ...{ status: 'canceled', next_attempt_at: null, delivered_at: null },
       })
     expect(idsAt(receiver)).toEqual([waiting.id])
+  })
+
+  test('keeps the attempt that was under way when its destination was deleted', async () => {
+    const { engine, receiver, destination } = await setupDelivery()
+    const { opened, open } = gate()
+    receiver.behave(() => opened.then(() => ({ status: 202 })))
+    const event = await emit(engine)
+    const advanced = engine.clock.advance(0)
+    await until(() => receiver.inFlight === 1)
+    await command(engine, destination, 'delete')
+    open()
+    await advanced
+
+    expect(await deliveryOf(engine, event)).toMatchObject({
+      ...{ attempts: 1, attempt_log: [{ number: 1, status_code: 202, error: null }] },
+    })
   })
 
   test('that succeeded stays so when its destination is deleted', async () => {
@@ -870,6 +956,24 @@ describe('an answer', () => {
     expect(idsAt(receiver)).toEqual([event.id])
   })
 
+  test('of 410 from the URL that a destination had does not deactivate it', async () => {
+    const { engine, receiver, destination } = await setupDelivery()
+    const next = await setupReceiver()
+    const { opened, open } = gate()
+    receiver.behave(() => opened.then(() => ({ status: 410 })))
+    const event = await emit(engine)
+    const advanced = engine.clock.advance(0)
+    await until(() => receiver.inFlight === 1)
+    await command(engine, destination, 'update', { webhook: { url: next.url } })
+    await command(engine, destination, 'activate')
+    open()
+    await advanced
+    await engine.clock.advance('1h')
+
+    expect((await destinationNow(engine, destination)).status).toBe('active')
+    expect(idsAt(next)).toEqual([event.id])
+  })
+
   test('of 410 stops the destination before other events', async () => {
     const { engine, receiver } = await setupDelivery({}, { delivery: { concurrency: 1 } })
     receiver.behave(status(410))
@@ -898,6 +1002,27 @@ describe('an answer', () => {
     const { created_at, next_attempt_at } = await deliveryOf(engine, event)
     expect(msBetween(created_at, next_attempt_at ?? '')).toBe(seconds * 1000)
   })
+
+  test.each([
+    ['120', 120],
+    ['864000', 86_400],
+  ])(
+    'with retry-after %s is not asked before, nor after the cap, by jitter',
+    async (value, seconds) => {
+      const engine = await setupDelivering({ jitter: 1 })
+      const receiver = await setupReceiver()
+      await activate(engine, receiver.url)
+      receiver.behave(status(429, { 'retry-after': value }))
+      for (let n = 0; n < 20; n++) await emit(engine)
+      await engine.clock.advance(0)
+
+      const waits = (await listed(engine)).map((each) =>
+        msBetween(each.created_at, each.next_attempt_at ?? ''),
+      )
+      expect(Math.min(...waits)).toBeGreaterThanOrEqual(seconds * 1000)
+      expect(Math.max(...waits)).toBeLessThanOrEqual(86_400_000)
+    },
+  )
 
   test('with retry-after is not asked again before', async () => {
     const { engine, receiver } = await setupDelivery()
@@ -978,7 +1103,7 @@ describe('an answer', () => {
   test.each(names)('of a receiver that %s ends the attempt', async (name) => {
     const hostile = await hostileReceivers[name]()
     onTestFinished(() => hostile.close())
-    const engine = await setupDelivering({ timeout: '300ms', verification: 'manual' })
+    const engine = await setupDelivering({ timeout: '150ms', verification: 'manual' })
     const destination = await makeDestination(engine, { webhook: { url: hostile.url } })
     await command(engine, destination, 'activate')
     const event = await emit(engine)

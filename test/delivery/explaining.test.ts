@@ -153,6 +153,34 @@ describe('explain', () => {
       })
   })
 
+  test.each([
+    ['pending_verification', undefined],
+    ['deleted', 'delete'],
+  ])(
+    'names a destination that is %s for what is new, also when it is the only one',
+    async (state, type) => {
+      const engine = await setupDelivering({ verification: 'manual' })
+      const destination = await makeDestination(engine)
+      if (type) await command(engine, destination, type)
+      const event = await emit(engine)
+      await engine.clock.advance('1h')
+
+      const { delivered, reason, message } = await explain(engine, event, destination)
+      expect({ delivered, reason }).not.toEqual({ delivered: false, reason: 'not_dispatched' })
+      expect(message).toContain(state)
+    },
+  )
+
+  test('does not promise a replay to a destination that is deleted', async () => {
+    const { engine, receiver, destination } = await setupDelivery()
+    await activate(engine, receiver.url)
+    await command(engine, destination, 'delete')
+    const event = await emit(engine)
+    await engine.clock.advance('1s')
+
+    expect((await explain(engine, event, destination)).message).not.toContain('replay')
+  })
+
   test('names an entry that is internal', async () => {
     const { engine, destination } = await setupDelivery()
     const internal = first((await fullLog(engine)).filter((event) => event.internal))

@@ -65,7 +65,7 @@ const moves: fc.Arbitrary<Move[]> = fc.array(
     { weight: 2, arbitrary: fc.record({ do: always('reactivate' as const) }) },
     { weight: 1, arbitrary: fc.record({ do: always('restart' as const) }) },
   ),
-  { minLength: 5, maxLength: 40, size: 'max' },
+  { minLength: 15, maxLength: 60, size: 'max' },
 )
 
 /** A request that carried an event, and what was answered. */

@@ -124,9 +124,12 @@ function updatingSettled(database: Database) {
       queries
         .updateTable('pawl_deliveries')
         .set((eb) => ({
-          status: slot('status'),
-          open: slot('open'),
-          ready: slot('open'),
+          // What was canceled meanwhile stays so, unless it has arrived.
+          status: sql<Settlement['status']>`
+            case when status = 'canceled' and ${slot('status')} <> 'succeeded'
+            then status else ${slot('status')} end`,
+          open: sql<number>`open and ${slot('open')}`,
+          ready: sql<number>`open and ${slot('open')}`,
           delivering: 0,
           next_at: slot('nextAt'),
           attempts: eb('attempts', '+', slot('attempts')),
@@ -139,7 +142,7 @@ function updatingSettled(database: Database) {
         .where('seq', '=', slot('seq'))
         .where('destination', '=', slot('destination'))
         .where('fence', '=', slot('fence'))
-        .where('delivering', '=', 1),
+        .where(({ eb, or }) => or([eb('delivering', '=', 1), eb('status', '=', 'canceled')])),
   )
 }
 
@@ -170,12 +173,12 @@ function claimer(database: Database): (turn: Turn, wish: Wish, now: number) => C
     const { destination, until } = wish
     const rows = read(wish, now)
     if (rows.length > 0) turn.clock += 1
-    return rows.map(({ delivering, replay, began, ...row }) => {
+    return rows.map(({ delivering, replay, began, takenAt, ...row }) => {
       const { seq } = row
-      take.run({ seq, destination, until, clock: turn.clock })
+      take.run({ seq, destination, until, now, clock: turn.clock })
       // Its lease has run out.
       if (delivering === 1)
-        log.run({ ...LOST, seq, destination, number: row.attempts + 1, at: row.nextAt })
+        log.run({ ...LOST, seq, destination, number: row.attempts + 1, at: takenAt })
       return {
         ...{ ...row, destination, replay: replay === 1, began: began ?? turn.clock },
         ...{ fence: row.fence + 1, attempts: row.attempts + delivering },
@@ -204,7 +207,7 @@ function dueOf(database: Database) {
         'delivery.resource_id as resourceId',
         'delivery.replay',
         'delivery.delivering',
-        'delivery.next_at as nextAt',
+        'delivery.taken_at as takenAt',
         'delivery.fence',
         'delivery.attempts',
         'delivery.tries',
@@ -223,13 +226,14 @@ function dueOf(database: Database) {
 }
 
 function taking(database: Database) {
-  return prepare(database, (slot: Slot<'seq' | 'destination' | 'until' | 'clock'>) =>
+  return prepare(database, (slot: Slot<'seq' | 'destination' | 'until' | 'now' | 'clock'>) =>
     queries
       .updateTable('pawl_deliveries')
       .set((eb) => ({
         delivering: 1,
         fence: eb('fence', '+', 1),
         next_at: slot('until'),
+        taken_at: slot('now'),
         attempts: sql<number>`attempts + delivering`,
         began: sql<number>`coalesce(began, ${slot('clock')})`,
       }))

@@ -86,13 +86,7 @@ function canceling(database: Database) {
   return prepare(database, (slot) =>
     queries
       .updateTable('pawl_deliveries')
-      .set((eb) => ({
-        status: 'canceled',
-        open: 0,
-        ready: 0,
-        delivering: 0,
-        fence: eb('fence', '+', 1),
-      }))
+      .set({ status: 'canceled', open: 0, ready: 0, delivering: 0 })
       .where('seq', '=', slot('seq'))
       .where('destination', '=', slot('destination')),
   )

@@ -75,6 +75,7 @@ function inserting(database: Database) {
         ready: slot('ready'),
         delivering: 0,
         next_at: slot('now'),
+        taken_at: null,
         fence: 0,
         attempts: 0,
         tries: 0,

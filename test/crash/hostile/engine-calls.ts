@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import { deliveriesOf } from '../../delivery/deliveries.ts'
 import type { AnyEvent, AnyOutcome, Command } from '../../support/engine.ts'
 import { difference } from './exactness.ts'
 import { as, type Call, called, named, type Options, properties } from './resource-calls.ts'
@@ -10,6 +11,7 @@ const LISTS: Readonly<Record<string, readonly string[]>> = {
   events: ['type', 'resource', 'tenant', 'since', 'until', 'cursor', 'limit', 'order', 'internal'],
   timers: ['resource', 'tenant', 'cursor', 'limit'],
   history: ['cursor', 'limit', 'order'],
+  deliveries: ['destination', 'event', 'status', 'tenant', 'cursor', 'limit', 'order'],
   ...Object.fromEntries(
     properties.map((property) => [
       property,
@@ -31,6 +33,7 @@ function listing({ engine, first }: World, list: string, filter: unknown): () =>
   const options = as<Options>(filter)
   if (list === 'events') return () => engine.events.list(options)
   if (list === 'timers') return () => engine.timers.list(options)
+  if (list === 'deliveries') return () => deliveriesOf(engine).list(options)
   if (list !== 'history') return () => handle(engine, list).list(options)
   return () => handle(engine, 'taskRuns').history(String(first.taskRuns?.id), options)
 }
@@ -188,6 +191,15 @@ const VERBS: Readonly<Record<string, Verb>> = {
   'consumers.retry': ({ engine }, value) => engine.consumers.retry(as<string>(value), 'evt_1'),
   'consumers.retry of an event': ({ engine }, value) =>
     engine.consumers.retry('c', as<string>(value)),
+  'deliveries.get': ({ engine }, value) => deliveriesOf(engine).get(as<string>(value)),
+  'deliveries.resend': ({ engine }, value) => deliveriesOf(engine).resend(as<string>(value)),
+  'deliveries.explain': ({ engine }, value) => deliveriesOf(engine).explain(value),
+  'deliveries.explain an event': ({ engine, first }, event) =>
+    deliveriesOf(engine).explain({ event, destination: first.eventDestinations?.id }),
+  'deliveries.replay': ({ engine }, value) => deliveriesOf(engine).replay(value),
+  'deliveries.replay since': ({ engine, first }, since) =>
+    deliveriesOf(engine).replay({ since, destination: first.eventDestinations?.id }),
+  'deliveries.verify': ({ engine }, value) => deliveriesOf(engine).verify(as<string>(value)),
   describe: ({ engine }, value) => engine.describe(as<string>(value)),
   migrate: ({ engine }, value) => engine.migrate(as<Options>(value)),
   prune: ({ engine }, value) => engine.prune(as<Options>(value)),

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { type AgentPlatform, agentPlatform } from '../../../machines/index.ts'
-import { isPawlError } from '../../../src/index.ts'
+import { type DestinationType, defineDestinationType, isPawlError } from '../../../src/index.ts'
 import { createTestEngine, type TestEngineOptions } from '../../../src/testing.ts'
 import { as } from './resource-calls.ts'
 import { fieldsOf, type Hostile, hostile, textual } from './values.ts'
@@ -14,9 +14,16 @@ const OPTIONS = [
   'durability',
   'busyTimeout',
   'limits',
-].concat(['onError', 'now', 'seed'])
+].concat(['onError', 'now', 'seed', 'delivery', 'destinationTypes'])
 
 const LIMITS = ['bytes', 'depth']
+
+const DELIVERY = [
+  ...['allowPrivate', 'retries', 'timeout', 'jitter', 'verification', 'concurrency', 'order'],
+  ...['preset', 'lookup'],
+]
+
+const TYPE = ['type', 'config', 'secrets', 'deliver', 'verify', 'close']
 
 const TIMEOUTS = ['session_idle', 'session_provisioning', 'task_run_timeout', 'storage_retention']
 
@@ -55,6 +62,23 @@ const opening: fc.Arbitrary<Opening> = fc.oneof(
   ),
   fieldsOf(LIMITS).map(
     (value): Opening => ['limits', value, async (limits) => (await open({ limits })).close()],
+  ),
+  fieldsOf(DELIVERY).map(
+    (value): Opening => ['delivery', value, async (delivery) => (await open({ delivery })).close()],
+  ),
+  fieldsOf(TYPE).map(
+    (value): Opening => [
+      'a type of destinations',
+      value,
+      async (type) => (await open({ destinationTypes: [type] })).close(),
+    ],
+  ),
+  fieldsOf(TYPE).map(
+    (value): Opening => [
+      'a type of destinations that is defined',
+      value,
+      async (type) => defineDestinationType(as<DestinationType>(type)),
+    ],
   ),
   fieldsOf(TIMEOUTS).map(
     (value): Opening => [
