@@ -8,7 +8,7 @@ import { httpUrl, jsonObject, name, stringMap } from './schemas.ts'
 const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 const SENT_HEADER =
-  /^(?:content-length|content-type|transfer-encoding|connection|host|webhook-.*)$/i
+  /^(?:content-(?:length|type)|transfer-encoding|connection|keep-alive|upgrade|expect|te|trailer|host|webhook-.*)$/i
 const EVENT_PATTERN = /^(?:\*|[a-z][a-z0-9_]*\.(?:\*|[a-z][a-z0-9_]*))$/
 const TYPE_NAME = /^[a-z][a-z0-9_]*$/
 
@@ -16,6 +16,9 @@ const TYPE_NAME = /^[a-z][a-z0-9_]*$/
 const DURATION = /^\d{1,15}(?:\.\d{1,15})?(?:ms|s|m|h|d)$/
 
 const LONGEST_TIMEOUT = 300_000
+
+// A hundred years: later times could not be written down.
+const LONGEST_WAIT = 36_500 * 86_400_000
 
 /** A configuration stands under the name of its type, which can be none of these. */
 const OTHER_FIELDS: ReadonlySet<string> = new Set([
@@ -44,7 +47,14 @@ const duration = z.union(
 const delivery = z
   .strictObject({
     order: z.enum(['resource', 'none']),
-    retries: z.array(duration).max(100),
+    retries: z
+      .array(
+        duration.refine(canBeWait, {
+          error: 'must be at most 100 years',
+          when: ({ issues }) => issues.length === 0,
+        }),
+      )
+      .max(100),
     timeout: duration.refine(canBeTimeout, {
       error: 'must be at least 1 ms and at most 5 minutes',
       when: ({ issues }) => issues.length === 0,
@@ -171,6 +181,10 @@ function sorted(object: JsonObject): JsonObject {
 
 function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function canBeWait(wait: unknown): boolean {
+  return toMilliseconds(wait as Duration) <= LONGEST_WAIT
 }
 
 function canBeTimeout(given: string | number): boolean {

@@ -112,7 +112,9 @@ export async function openEngine<D extends Definitions<D>>(
   })
   try {
     const context = await openContext(options, sources, registry, keys, store)
-    const delivery = createDelivery(context, parts)
+    // Another seed than that of the ids, so that it does not repeat them.
+    const random = createIds(sources.seed === undefined ? undefined : ~sources.seed)
+    const delivery = createDelivery(context, parts, random)
     return { engine: toEngine(context, delivery) as Engine<D>, context, delivery }
   } catch (error) {
     await store.close()

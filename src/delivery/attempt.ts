@@ -22,15 +22,10 @@ export async function attempt(
   const message = toMessage(destination.tenant, claimed)
   const timed = await withinTime(destination.settings.timeout, stopping, (signal, timeout) => {
     const target = destination.target(now.getTime())
-    if (destination.type === undefined) throw new Error(unknownType(destination))
     const call: Call = { at: now, attempt: claimed.attempts + 1, timeout, signal, addressOf }
     return destination.type.deliver(message, target, call)
   })
   return timed && { claimed, at: now.getTime(), ...timed }
-}
-
-function unknownType({ typeName }: Destination): string {
-  return `the type ${JSON.stringify(typeName)} of destinations is not registered; give createEngine the option destinationTypes`
 }
 
 /** The event as it is delivered: what the log has, put together as text, so that not a byte of it ever changes. */
@@ -71,7 +66,9 @@ export async function withinTime(
   stopping.addEventListener('abort', stop, { once: true })
   try {
     const receipt = await Promise.race([settled(call, over.signal, timeout), late])
-    if (receipt.ok || !over.signal.aborted) return { receipt, durationMs: since(begun) }
+    // Once there is a status, the rest of the answer may take as long as it likes.
+    const isAnswered = receipt.ok || receipt.statusCode !== undefined
+    if (isAnswered || !over.signal.aborted) return { receipt, durationMs: since(begun) }
     // Whatever an adapter says of having been interrupted.
     return stopping.aborted ? null : { receipt: timedOut(timeout), durationMs: since(begun) }
   } finally {

@@ -15,7 +15,7 @@ export interface Turn {
 const LEASE_MARGIN_MS = 5000
 
 // How many destinations are looked at, and at a time: those that hang may stand in front of others.
-const MOST_LOOKED_AT = 1024
+const MOST_LOOKED_AT = 4096
 const AT_ONCE = 128
 
 /** Chooses whose turn it is: those first who have waited longest for theirs, and as much for each as there is room. */
@@ -31,7 +31,7 @@ export async function chooseTurns(
   for (let seen = 0; room.free() > 0 && seen < MOST_LOOKED_AT; seen += AT_ONCE) {
     const due: readonly DueDestination[] = await store.dueDestinations(now, after, AT_ONCE)
     const waiting = due.filter(({ position }) => room.at(position) > 0)
-    turns.push(...(await shareOut(deliverer, lanes, waiting, { room, now })))
+    turns.push(...(await shareOut(deliverer, lanes, waiting, room)))
     after = due.at(-1) ?? null
     if (due.length < AT_ONCE) break
   }
@@ -42,13 +42,13 @@ async function shareOut(
   deliverer: Deliverer,
   lanes: Lanes,
   waiting: readonly DueDestination[],
-  { room, now }: Pick<Share, 'room' | 'now'>,
+  room: Room,
 ): Promise<readonly Turn[]> {
   const turns: Turn[] = []
   for (const [index, one] of waiting.entries()) {
     if (room.free() <= 0) break
     const share = Math.ceil(room.free() / (waiting.length - index))
-    const turn = await turnOf(deliverer, lanes, one, { room, share, now })
+    const turn = await turnOf(deliverer, lanes, one, { room, share })
     if (turn !== null) turns.push(turn)
   }
   return turns
@@ -57,14 +57,13 @@ async function shareOut(
 interface Share {
   readonly room: Room
   readonly share: number
-  readonly now: number
 }
 
 async function turnOf(
   deliverer: Deliverer,
   lanes: Lanes,
   { position, id }: DueDestination,
-  { room, share, now }: Share,
+  { room, share }: Share,
 ): Promise<Turn | null> {
   const destination = await loadDestination(deliverer, id)
   // What is no longer active is about to be stopped.
@@ -73,9 +72,10 @@ async function turnOf(
   const most = Math.min(share, room.at(position))
   if (most <= 0) return null
   room.give(lane, most)
-  const until = now + destination.settings.timeout + LEASE_MARGIN_MS
+  const lease = destination.settings.timeout + LEASE_MARGIN_MS
   const replays = Math.min(most, roomForReplays(lane))
-  return { wish: { destination: position, most, replays, until }, destination, lane }
+  const { version } = destination
+  return { wish: { destination: position, version, most, replays, lease }, destination, lane }
 }
 
 /** Replays go beside what is new: a quarter of the room is theirs, but one at least. */

@@ -3,6 +3,7 @@
 import type { Context } from '../context.ts'
 import { invalidInput } from '../errors.ts'
 import { taken } from '../given.ts'
+import type { Ids } from '../ids.ts'
 import { type Addresses, createAddresses } from './addresses.ts'
 import type { KnownType, KnownTypes } from './checked-destinations.ts'
 import type { Deliverer } from './deliverer.ts'
@@ -71,13 +72,15 @@ function refuseTwice(index: number, type: string): never {
   throw invalidInput('the option destinationTypes', [issue])
 }
 
-/** Creates what delivers. */
+/** Creates what delivers. Its randomness is not that of the ids: those may not depend on how receivers answer. */
 export function createDelivery(
   context: Context,
   { settings, types: known, requests, addressOf }: DeliveryParts,
+  random: Ids,
 ): Delivery {
   const types = new Map([...known].map(([name, { type }]) => [name, type]))
-  const deliverer = { context, settings, types, requests, addressOf, loaded: new Map() }
+  const chance = () => random.bytes(4).readUInt32BE() / 2 ** 32
+  const deliverer = { context, settings, types, requests, addressOf, chance, loaded: new Map() }
   return {
     deliverer,
     worker: createWorker(deliverer),

@@ -4,6 +4,7 @@ import type { Context } from '../context.ts'
 import { ask, type Plan } from '../core/questions.ts'
 import type { ResourceRow, SecretRow } from '../core/rows.ts'
 import { retiredName } from '../core/secrets.ts'
+import { messageOf } from '../errors.ts'
 import type { DestinationType, Target } from './destination-type.ts'
 import type { Requests } from './request.ts'
 import { type DeliverySettings, settingsOf } from './settings.ts'
@@ -21,8 +22,17 @@ export interface Deliverer {
   readonly requests: Requests
   /** The address of a host that may be connected to. */
   readonly addressOf: (host: string) => Promise<string>
+  /** A random number from 0 to 1. */
+  readonly chance: () => number
   /** The destinations that have been loaded, as long as they stay as they are. */
-  readonly loaded: Map<string, Destination>
+  readonly loaded: Map<string, Loaded>
+}
+
+/** A destination at a version, or why this engine cannot send to it. */
+interface Loaded {
+  readonly version: number
+  readonly destination: Destination | undefined
+  readonly problem: string | null
 }
 
 /** A destination, ready to be sent to. */
@@ -34,23 +44,33 @@ export interface Destination {
   /** Since when it has been in that status. */
   readonly since: number
   readonly settings: DeliverySettings
-  /** Undefined where its type is not registered here. */
-  readonly type: DestinationType | undefined
-  readonly typeName: string
+  readonly type: DestinationType
   /** Its configuration as JSON text: whether it is still the same receiver. */
   readonly receiver: string
-  /** Its signing keys change with the time, too. Throws `decryption_failed` without the key of a secret. */
+  /** Its signing keys change with the time, too. */
   readonly target: (now: number) => Target
 }
 
 // Destinations that are kept in memory; more of them take turns.
 const KEPT = 10_000
 
-/** Loads a destination as it is now; undefined when there is none. */
+/**
+ * Loads a destination as it is now; undefined when there is none that this engine can send to: its type or its key
+ * may be known to another one. `onError` hears of it once.
+ */
 export async function loadDestination(
   deliverer: Deliverer,
   id: string,
 ): Promise<Destination | undefined> {
+  return (await load(deliverer, id))?.destination
+}
+
+/** Why this engine cannot send to a destination; null when it can. */
+export async function problemWith(deliverer: Deliverer, id: string): Promise<string | null> {
+  return (await load(deliverer, id))?.problem ?? null
+}
+
+async function load(deliverer: Deliverer, id: string): Promise<Loaded | undefined> {
   const { context, loaded } = deliverer
   const row = await context.store.findResource(id)
   if (row === undefined || row.type !== DESTINATION) return undefined
@@ -58,10 +78,22 @@ export async function loadDestination(
   if (known?.version === row.version) return known
   const found = await context.store.read(() => withSecrets(id))
   if (found === undefined) return undefined
-  const destination = toDestination(deliverer, found.row, found.secrets)
+  const one = toLoaded(deliverer, found.row, found.secrets)
   if (loaded.size >= KEPT) loaded.clear()
-  loaded.set(id, destination)
-  return destination
+  loaded.set(id, one)
+  return one
+}
+
+function toLoaded(deliverer: Deliverer, row: ResourceRow, secrets: readonly SecretRow[]): Loaded {
+  const { version } = row
+  try {
+    const destination = toDestination(deliverer, row, secrets)
+    destination.target(0)
+    return { version, destination, problem: null }
+  } catch (error) {
+    deliverer.context.onError(error)
+    return { version, destination: undefined, problem: messageOf(error) }
+  }
 }
 
 /** A resource and its secrets, of one moment. */
@@ -91,17 +123,23 @@ function toDestination(
     return secret && context.keys.open({ type: row.type, id, name }, secret.envelope)
   }
   const type = types.get(fields.type)
+  if (type === undefined) throw unknownType(id, fields.type)
   let opened: Opened | undefined
   return {
-    ...{ id, tenant, version, status, since, type, typeName: fields.type },
+    ...{ id, tenant, version, status, since, type },
     receiver: JSON.stringify(fields[fields.type] ?? null),
     settings: settingsOf(settings, fields.delivery),
     target: (now) => {
-      opened ??= openSecrets(fields.type, type?.secrets ?? [], open)
+      opened ??= openSecrets(type, open)
       const config = fields[fields.type] as Target['config']
       return { id, config, secrets: opened.own, keys: opened.keysAt(now) }
     },
   }
+}
+
+function unknownType(id: string, type: string): Error {
+  const message = `nothing is sent to ${id} here: its type ${JSON.stringify(type)} is not registered; give createEngine the option destinationTypes`
+  return new Error(message)
 }
 
 /** The secrets of a destination. */
@@ -111,14 +149,13 @@ interface Opened {
   readonly keysAt: (now: number) => readonly Buffer[]
 }
 
-/** Opens secrets when they are needed. Throws `decryption_failed`: that is an attempt of this destination's. */
+/** Opens the secrets of a destination. Throws `decryption_failed`. */
 function openSecrets(
-  typeName: string,
-  paths: readonly string[],
+  { type, secrets = [] }: DestinationType,
   open: (name: string) => unknown,
 ): Opened {
-  const own = paths
-    .map((path) => [path, open(`${typeName}.${path}`)] as const)
+  const own = secrets
+    .map((path) => [path, open(`${type}.${path}`)] as const)
     .filter(([, value]) => value !== undefined)
   const retired = (open(retiredName('secret')) ?? []) as readonly {
     readonly value: unknown

@@ -74,7 +74,7 @@ async function readDeliveries(
   const places = await placesOf(context, filter)
   if (places === null) return []
   const { status, order = 'desc' } = filter
-  const statuses = status === undefined ? null : [...new Set(listOf(status))]
+  const statuses = status === undefined ? null : [...new Set(listOf(status))].sort()
   const query = { tenant, statuses, after, order, limit: limitOf(filter) + 1 }
   return context.store.listDeliveries({ ...query, ...places })
 }

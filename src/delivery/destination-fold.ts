@@ -2,7 +2,12 @@
 
 import { parseTime } from '../clock.ts'
 import type { Context } from '../context.ts'
-import type { DestinationDraft, DestinationRow } from '../store/deliveries.ts'
+import type {
+  DestinationChange,
+  DestinationDraft,
+  DestinationRow,
+  DispatchRow,
+} from '../store/deliveries.ts'
 import type { ReadEntry } from '../store/queries.ts'
 import { DESTINATION } from './deliverer.ts'
 import { type DeliverySettings, settingsOf } from './settings.ts'
@@ -20,28 +25,29 @@ interface Shown {
 export async function foldDestination(
   context: Context,
   settings: DeliverySettings,
+  from: DispatchRow,
   entry: ReadEntry,
-): Promise<DestinationDraft | null> {
+): Promise<DestinationChange | null> {
   const { store } = context
   const resource = await store.findResource(entry.resourceId)
   if (resource?.type !== DESTINATION) return null
-  const before = (await store.findDestination(resource.id)) ?? created(entry)
+  const stored = await store.findDestination(resource.id)
+  const before = stored ?? created(entry)
   const { status, events }: Shown = JSON.parse(entry.data)
   const { delivery = null } = JSON.parse(resource.context)
   const wished = await wishedPlace(context, entry)
-  if (wished !== null) await cancelUpTo(context, before, wished)
-  if (status === 'deleted') await cancelUpTo(context, before, Number.MAX_SAFE_INTEGER)
+  const passed = status === 'deleted' ? Number.MAX_SAFE_INTEGER : wished
+  if (passed !== null) await cancelUpTo(context, from, stored, passed)
   const whereabouts: Whereabouts = wished === null ? before : { phase: 'stopped', place: wished }
-  return {
+  const after = {
     ...{ ...before, ...next(whereabouts, status, entry), patterns: events },
     ordered: settingsOf(settings, delivery).order === 'resource',
     verifyAt: verifyAt(before, status, entry),
   }
+  return { before: stored, after }
 }
 
-type Before = DestinationDraft & Partial<Pick<DestinationRow, 'position'>>
-
-function created({ resourceId: id, tenant }: ReadEntry): Before {
+function created({ resourceId: id, tenant }: ReadEntry): DestinationDraft {
   return { id, tenant, patterns: [], ordered: true, phase: 'new', place: null, verifyAt: null }
 }
 
@@ -59,16 +65,19 @@ async function wishedPlace({ store }: Context, { cause, seq }: ReadEntry): Promi
 // Deliveries that are canceled in one transaction.
 const CANCELED_AT_ONCE = 250
 
-/** Cancels what a destination passes over. It is not active: nothing is on its way that could come in between. */
+/** Cancels what a destination passes over; what somebody is at may arrive yet. */
 async function cancelUpTo(
   { store }: Context,
-  { position }: Before,
+  from: DispatchRow,
+  destination: DestinationRow | undefined,
   through: number,
 ): Promise<void> {
-  if (position === undefined) return
-  while (
-    (await store.cancelDeliveries(position, through, CANCELED_AT_ONCE)) === CANCELED_AT_ONCE
-  ) {}
+  if (destination === undefined) return
+  const { position } = destination
+  for (let more = true; more; ) {
+    const canceled = await store.cancelDeliveries(from, position, through, CANCELED_AT_ONCE)
+    more = canceled === CANCELED_AT_ONCE
+  }
 }
 
 type Whereabouts = Pick<DestinationDraft, 'phase' | 'place'>
@@ -88,7 +97,7 @@ function next({ phase, place }: Whereabouts, status: string, { seq }: ReadEntry)
 const VERIFIED_AFTER = new Set(['create', 'reactivate', 'update'])
 
 function verifyAt(
-  { verifyAt: at }: Before,
+  { verifyAt: at }: DestinationDraft,
   status: string,
   { cause, createdAt }: ReadEntry,
 ): number | null {

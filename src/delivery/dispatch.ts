@@ -1,6 +1,7 @@
 /** How is the log given out to the destinations, once and in order? @module */
 
 import type { Context } from '../context.ts'
+import type { Kind } from '../core/kind.ts'
 import { entryTypes } from '../log/events.ts'
 import type { DeliveryDraft, DestinationRow, DispatchRow } from '../store/deliveries.ts'
 import type { ReadEntry } from '../store/queries.ts'
@@ -53,16 +54,19 @@ async function step(
   from: DispatchRow,
   known: Known,
 ): Promise<boolean> {
-  const { store } = context
+  const { store, registry } = context
   const { followers } = known
   const { head } = await store.log()
   if (from.position >= head) return false
-  const entries = await nextEntries(context, from, followers)
+  const kind = registry.byType.get(DESTINATION)
+  // Whoever does not know what destinations are leaves the log to those who do.
+  if (kind === undefined) return false
+  const entries = await nextEntries(context, kind, from, followers)
   if (entries.length === 0) return skip(context, from, head)
   const { about, ...given } = giveOut(entries, from, followers)
-  const changed = about === null ? null : await foldDestination(context, settings, about)
+  const changed = about && (await foldDestination(context, settings, from, about))
   const isDone = await store.dispatch({ ...given, from, changed, now: nowOf(context) })
-  const destination = isDone && changed !== null ? await store.findDestination(changed.id) : null
+  const destination = isDone && changed && (await store.findDestination(changed.after.id))
   if (destination) {
     followers.put(destination)
     known.revision = from.revision + 1
@@ -72,12 +76,11 @@ async function step(
 
 /** What comes next: everything where somebody follows, otherwise what destinations themselves go through. */
 function nextEntries(
-  { store, registry }: Context,
+  { store }: Context,
+  kind: Kind,
   { position }: DispatchRow,
   followers: Followers,
 ): Promise<readonly ReadEntry[]> {
-  const kind = registry.byType.get(DESTINATION)
-  if (kind === undefined) return Promise.resolve([])
   const all = { tenant: null, resourceId: null, internal: true, since: null, until: null }
   const isFollowed = followers.count() > 0
   const types = isFollowed ? null : entryTypes(kind, true)
@@ -90,8 +93,9 @@ export async function givenOutTo(context: Context): Promise<number> {
   const row = await context.store.dispatchRow()
   const followers = createFollowers(await context.store.listDestinations())
   const { head } = await context.store.log()
-  if (followers.count() > 0) return row.position
-  const [next] = await nextEntries(context, row, followers)
+  const kind = context.registry.byType.get(DESTINATION)
+  if (followers.count() > 0 || kind === undefined) return row.position
+  const [next] = await nextEntries(context, kind, row, followers)
   return next === undefined ? head : row.position
 }
 

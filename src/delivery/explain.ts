@@ -7,7 +7,7 @@ import type { Reader } from '../log/events.ts'
 import { idIssues, unknownKeys } from '../runtime/options.ts'
 import type { DeliveryRow, DestinationRow } from '../store/deliveries.ts'
 import type { ReadEntry } from '../store/queries.ts'
-import { DESTINATION } from './deliverer.ts'
+import { DESTINATION, type Deliverer, problemWith } from './deliverer.ts'
 import { givenOutTo } from './dispatch.ts'
 import { isWanted } from './patterns.ts'
 
@@ -28,6 +28,7 @@ export type UndeliveredReason =
   | 'exhausted'
   | 'canceled'
   | 'destination_inactive'
+  | 'not_sendable'
   | 'not_dispatched'
   | 'internal'
   | 'own_event'
@@ -46,7 +47,7 @@ export interface DeliveryExplanation {
 
 /** Tells whether an event has been delivered to a destination, and why not. Throws `not_found`. */
 export async function explainDelivery(
-  context: Context,
+  deliverer: Deliverer,
   { tenant }: Reader,
   asked: DeliveryQuestion,
 ): Promise<DeliveryExplanation> {
@@ -55,6 +56,7 @@ export async function explainDelivery(
     ...idIssues('event', asked.event),
     ...idIssues('destination', asked.destination),
   ])
+  const { context } = deliverer
   const { store } = context
   const entry = await store.findEntry(asked.event)
   if (entry === undefined || entry.tenant !== tenant) throw notFound(asked.event, 'event')
@@ -66,7 +68,7 @@ export async function explainDelivery(
   const delivery = place && (await store.findDelivery(place))
   return delivery === undefined
     ? explainAbsence(context, entry, resource.id, destination)
-    : explainDeliveryRow(context, delivery)
+    : explainDeliveryRow(deliverer, delivery)
 }
 
 function because(reason: UndeliveredReason, message: string): DeliveryExplanation {
@@ -75,7 +77,7 @@ function because(reason: UndeliveredReason, message: string): DeliveryExplanatio
 
 /** Says how it is with a delivery. */
 async function explainDeliveryRow(
-  { store }: Context,
+  deliverer: Deliverer,
   row: DeliveryRow,
 ): Promise<DeliveryExplanation> {
   const { status, attempts, lastError, isGoing, ready } = row
@@ -94,10 +96,12 @@ async function explainDeliveryRow(
       'the destination is not active; it goes on from here when it is',
     )
   if (!ready) {
-    const first = await store.firstInQueue(row)
+    const first = await deliverer.context.store.firstInQueue(row)
     const which = first === undefined ? 'another event' : `${first.eventId} (${first.eventType})`
     return because('blocked', `${which} of ${row.resourceId} comes first, and is ${first?.status}`)
   }
+  const problem = await problemWith(deliverer, row.destinationId)
+  if (problem !== null) return because('not_sendable', problem)
   if (status === 'waiting')
     return because(status, `${failed}; the next one is due at ${toIso(row.nextAt)}`)
   return because('pending', 'its first attempt is due')

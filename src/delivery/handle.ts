@@ -24,7 +24,8 @@ export interface DeliveriesHandle<Destination = ResourceView> {
   /** Reads a delivery with all that has been tried. Throws `not_found`. */
   get(id: string): Promise<DeliveryWithAttempts>
   /**
-   * Has a delivery made at once, also one that has ended: with the same id, and with all its retries again.
+   * Has a delivery made at once: one that waits, with the retries that it has left; one that has ended, with all of
+   * them again. The id stays the same.
    *
    * Throws `not_found`; `illegal_transition`, reason `reference`, when its destination is not active.
    */
@@ -60,7 +61,7 @@ export function toDeliveries(
       worker.wake()
       return sent
     },
-    explain: async (question) => explainDelivery(context, reader, taken(question)),
+    explain: async (question) => explainDelivery(deliverer, reader, taken(question)),
     replay: async (options) => {
       // What has just become active has to be known by then.
       await worker.dispatch()

@@ -17,9 +17,17 @@ export function toReceipt(given: unknown): Receipt {
   if (ok !== false) return malformed(given)
   return {
     ...{ ...answer, ok, gone: gone === true },
-    error: typeof error === 'string' && error !== '' ? error : 'failed: the type gave no reason',
-    ...(typeof retryAfter === 'number' && !Number.isNaN(retryAfter) && { retryAfter }),
+    error: errorText(error),
+    ...(typeof retryAfter === 'number' && retryAfter > 0 && { retryAfter: Math.ceil(retryAfter) }),
   }
+}
+
+// As much of an error as is kept.
+const KEPT_ERROR = 500
+
+function errorText(error: unknown): string {
+  if (typeof error !== 'string' || error === '') return 'failed: the type gave no reason'
+  return error.slice(0, KEPT_ERROR).toWellFormed()
 }
 
 function isStatus(status: unknown): status is number {

@@ -215,10 +215,15 @@ export function guardedLookup(addresses: Addresses, lookup: LookupFunction): Loo
       if (error) return callback(error, [])
       const list = typeof found === 'string' ? [{ address: found, family: isIP(found) }] : found
       const refusal = list.map(({ address }) => addresses.refusal(address)).find(Boolean)
-      if (refusal !== undefined) return callback(new Blocked(`${name}: ${refusal}`), [])
+      if (refusal !== undefined) return callback(new Blocked(blockedName(name)), [])
       return answer(list, options, callback)
     })
   }
+}
+
+/** Whoever chose the name may not learn from it what addresses there are inside. */
+function blockedName(name: string): string {
+  return `${name} leads to an address that is not public; the option delivery.allowPrivate can allow its range`
 }
 
 /** Gives what was found in the form in which it was asked for. */

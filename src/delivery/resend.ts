@@ -126,8 +126,9 @@ async function toQuery(
   if (dryRun !== undefined && typeof dryRun !== 'boolean')
     issues.push({ path: ['dryRun'], code: 'invalid_type', message: 'has to be true or false' })
   refuseIssues('the options of replay', issues)
-  const { head } = await context.store.log()
-  return { ...filter, since, until, upTo: head, order: 'asc', limit: AT_ONCE }
+  // What has not been given out yet comes by itself.
+  const { position: upTo } = await context.store.dispatchRow()
+  return { ...filter, since, until, upTo, order: 'asc', limit: AT_ONCE }
 }
 
 function notYetKnown(id: string): Error {

@@ -61,6 +61,8 @@ const PRESETS = {
 } as const
 
 const LONGEST_TIMEOUT_MS = 300_000
+// A hundred years: later times could not be written down.
+const LONGEST_WAIT_MS = 36_500 * 86_400_000
 const MOST_RETRIES = 100
 const MOST_CONCURRENCY = 1000
 
@@ -107,7 +109,7 @@ export function settingsOf(
 /** What each option has to be, beside left out. */
 const SHAPES: readonly (readonly [keyof DeliveryOptions, (value: unknown) => boolean, string])[] = [
   ['allowPrivate', Array.isArray, 'a list of ranges of addresses'],
-  ['retries', isSchedule, `a list of at most ${MOST_RETRIES} durations`],
+  ['retries', isSchedule, `a list of at most ${MOST_RETRIES} durations of at most 100 years`],
   ['timeout', isTimeout, 'a duration from 1 ms to 5 minutes'],
   ['jitter', isPart, 'a number from 0 to 1'],
   ['verification', isMethod, '"challenge", "handshake", "ping" or "manual"'],
@@ -128,7 +130,11 @@ function optionIssues(options: DeliveryOptions): Issue[] {
 }
 
 function isSchedule(value: unknown): boolean {
-  return Array.isArray(value) && value.length <= MOST_RETRIES && value.every(isDuration)
+  return Array.isArray(value) && value.length <= MOST_RETRIES && value.every(isWait)
+}
+
+function isWait(value: unknown): boolean {
+  return isDuration(value) && toMilliseconds(value as Duration) <= LONGEST_WAIT_MS
 }
 
 function isTimeout(value: unknown): boolean {

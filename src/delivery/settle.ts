@@ -1,5 +1,7 @@
 /** How is written down what attempts have come to? @module */
 
+import type { Context } from '../context.ts'
+import { isPawlError } from '../errors.ts'
 import { inTransaction } from '../runtime/transaction.ts'
 import type { ClaimedRow, Settlement } from '../store/deliveries.ts'
 import { sendOwn } from './commands.ts'
@@ -28,7 +30,7 @@ export async function settle(
     .map(({ verdict }) => verdict.settlement)
   if (deactivating.length === 0) return others
   // First, what has been accepted: it may speak for the destination.
-  await store.settleAndClaim(others, [], clock.now().getTime())
+  await store.settleAndClaim(others, [], () => clock.now().getTime())
   for (const one of deactivating) await deactivate(deliverer, one)
   return []
 }
@@ -43,8 +45,7 @@ async function verdictOn(
 ): Promise<Verdict> {
   const now = deliverer.context.clock.now().getTime()
   if (attempted === null) return { settlement: released(claimed, now), deactivation: null }
-  // Not from the engine's ids: those may not depend on how receivers answer.
-  const verdict = judge(attempted, destination.settings, now, Math.random())
+  const verdict = judge(attempted, destination.settings, now, deliverer.chance())
   if (attempted.receipt.ok) return verdict
   const current = await loadDestination(deliverer, destination.id)
   if (current === undefined || current.receiver === destination.receiver) return verdict
@@ -55,19 +56,42 @@ async function verdictOn(
 }
 
 /** Writes how a delivery has ended, and in the same transaction deactivates its destination, unless that does well. */
-async function deactivate(
-  { context }: Deliverer,
-  { claimed, destination, verdict }: Judged,
+async function deactivate({ context }: Deliverer, judged: Judged): Promise<void> {
+  const { settlement } = judged.verdict
+  try {
+    await inTransaction(context, ({ context: inner }) => settleAndDeactivate(inner, judged))
+  } catch (error) {
+    if (isOfStorage(error)) throw error
+    // The others may not wait for ever for a destination that cannot be deactivated.
+    context.onError(error)
+    await context.store.settleAndClaim([settlement], [], () => context.clock.now().getTime())
+  }
+}
+
+async function settleAndDeactivate(
+  context: Context,
+  { claimed, destination, verdict: { settlement, deactivation } }: Judged,
 ): Promise<void> {
-  const { settlement, deactivation } = verdict
-  if (deactivation === null) return
-  await inTransaction(context, async ({ context: inner }) => {
-    const accepted = await inner.store.acceptedAt(claimed.destination)
-    await inner.store.settleAndClaim([settlement], [], inner.clock.now().getTime())
-    if (deactivation.unlessAccepted && accepted > claimed.began) return
-    const { id, tenant } = destination
-    const { message } = deactivation
-    const command = { type: 'deactivate', reason: 'failures', message }
-    await sendOwn(inner, { id, tenant, version: null }, command)
-  })
+  const { store, clock } = context
+  const before = await store.findDelivery(claimed)
+  const accepted = await store.acceptedAt(claimed.destination)
+  await store.settleAndClaim([settlement], [], () => clock.now().getTime())
+  // Somebody else has been at it since, and has found something else.
+  if (before?.status !== 'delivering' || before.fence !== claimed.fence) return
+  const resource = await store.findResource(destination.id)
+  const isSame =
+    resource?.status === destination.status && resource.statusSince === destination.since
+  if (deactivation === null || !isSame) return
+  if (deactivation.unlessAccepted && accepted > claimed.began) return
+  const { id, tenant } = destination
+  const { message } = deactivation
+  const command = { type: 'deactivate', reason: 'failures', message }
+  await sendOwn(context, { id, tenant, version: null }, command)
+}
+
+function isOfStorage(error: unknown): boolean {
+  return (
+    isPawlError(error) &&
+    (error.retryable || error.code.startsWith('storage_') || error.code === 'closed')
+  )
 }

@@ -23,9 +23,8 @@ export interface Verdict {
 // Whoever asks for more has to be asked again at some time.
 const LONGEST_RETRY_AFTER_MS = 24 * 3_600_000
 
-// As much of an answer, and of an error, as is kept.
+// As much of an answer as is kept.
 const KEPT_BYTES = 2048
-const KEPT_ERROR = 500
 
 /** Judges an attempt: `now` is when it ended, `chance` a random number from 0 to 1. */
 export function judge(
@@ -49,7 +48,9 @@ export function judge(
       deactivation: { message, unlessAccepted: !settings.isStrict },
     }
   }
-  const nextAt = now + Math.max(jittered(wait, settings.jitter, chance), askedFor(receipt))
+  const nextAt = Math.round(
+    now + Math.max(jittered(wait, settings.jitter, chance), askedFor(receipt)),
+  )
   const gone = {
     message: `the receiver wants no more events: ${receipt.error}`,
     unlessAccepted: false,
@@ -74,7 +75,7 @@ function attemptOf({ claimed, receipt, at, durationMs }: Attempted): AttemptRow 
   return {
     number: claimed.attempts + 1,
     ...{ at, statusCode, durationMs },
-    error: receipt.ok ? null : receipt.error.toWellFormed().slice(0, KEPT_ERROR),
+    error: receipt.ok ? null : receipt.error,
     responseBody: responseBody === null ? null : firstBytes(responseBody),
   }
 }

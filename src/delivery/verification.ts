@@ -21,10 +21,10 @@ export interface Taken extends DueDestination {
 
 /** Takes on verifications that are due, so many at most. */
 export async function takeVerifications(
-  { context: { store, clock } }: Deliverer,
+  { context: { store } }: Deliverer,
+  now: number,
   most: number,
 ): Promise<readonly Taken[]> {
-  const now = clock.now().getTime()
   const until = now + LEASE_MS
   const due = await store.unverifiedDestinations(now, most)
   const taken: Taken[] = []
@@ -40,44 +40,47 @@ export async function verifyTaken(
   { position, id, at, until }: Taken,
   stopping: AbortSignal,
 ): Promise<void> {
-  const isOver = await verifyDestination(deliverer, id, stopping)
-  await deliverer.context.store.moveVerification(position, until, isOver ? null : at)
+  const verified = await verifyDestination(deliverer, id, stopping)
+  // Whoever can make it has to wait for the lease to run out.
+  if (verified === 'elsewhere') return
+  await deliverer.context.store.moveVerification(position, until, verified === 'over' ? null : at)
 }
 
-/** Asks a destination for its proof, and activates it, or notes why not; false when it was given up before. */
+/** What has come of a verification: `again` when it was given up, `elsewhere` when only others can make it. */
+type Verified = 'over' | 'again' | 'elsewhere'
+
+/** Asks a destination for its proof, and activates it, or notes why not. */
 export async function verifyDestination(
   deliverer: Deliverer,
   id: string,
   stopping: AbortSignal,
-): Promise<boolean> {
+): Promise<Verified> {
   const destination = await loadDestination(deliverer, id)
-  if (destination?.status !== 'pending_verification') return true
-  if (destination.settings.verification === 'manual') return true
+  if (destination === undefined) return 'elsewhere'
+  const { status, settings } = destination
+  if (status !== 'pending_verification' || settings.verification === 'manual') return 'over'
   const now = deliverer.context.clock.now()
-  const timed = await withinTime(destination.settings.timeout, stopping, (signal, timeout) =>
+  const timed = await withinTime(settings.timeout, stopping, (signal, timeout) =>
     prove(deliverer, destination, destination.target(now.getTime()), {
       ...{ at: now, attempt: 1, timeout, signal, addressOf: deliverer.addressOf },
     }),
   )
-  if (timed === null) return false
-  await conclude(deliverer, destination, timed.receipt)
-  return true
+  // Where the destination has changed meanwhile, it has to prove itself anew.
+  const isOver = timed !== null && (await conclude(deliverer, destination, timed.receipt))
+  return isOver ? 'over' : 'again'
 }
 
-// As much of an error as is kept.
-const KEPT_ERROR = 500
-
 /** What has been proven of a version holds for that version only. */
-async function conclude(
+function conclude(
   { context }: Deliverer,
   { id, tenant, version }: Destination,
   receipt: Receipt,
-): Promise<void> {
+): Promise<boolean> {
   const addressee: Addressee = { id, tenant, version }
   const command = receipt.ok
     ? { type: 'activate' }
-    : { type: 'fail_verification', error: receipt.error.toWellFormed().slice(0, KEPT_ERROR) }
-  await sendOwn(context, addressee, command)
+    : { type: 'fail_verification', error: receipt.error }
+  return sendOwn(context, addressee, command)
 }
 
 function prove(
@@ -86,9 +89,7 @@ function prove(
   target: Target,
   call: Call,
 ): Promise<Receipt> {
-  const { type, settings, typeName } = destination
-  if (type === undefined)
-    throw new Error(`the type "${typeName}" of destinations is not registered`)
+  const { type, settings } = destination
   if (type.type !== 'webhook') return type.verify?.(target, call) ?? Promise.resolve({ ok: true })
   const proof = PROOFS[settings.verification as keyof typeof PROOFS]
   return proof(deliverer, target as Target<unknown> as Target<WebhookConfig>, call)

@@ -1,6 +1,7 @@
 /** What does a worker do in one turn? @module */
 
 import { setMaxListeners } from 'node:events'
+import type { Clock } from '../clock.ts'
 import type { ClaimedRow } from '../store/deliveries.ts'
 import { attempt } from './attempt.ts'
 import { type Bell, createBell } from './bell.ts'
@@ -60,31 +61,39 @@ export function inTurn<T>(work: Work, act: (work: Work) => Promise<T>): Promise<
   return next
 }
 
-/** Gives out, verifies, writes what has ended and begins what is due; tells whether there is more to do at once. */
-export async function takeTurn(work: Work): Promise<boolean> {
-  const { deliverer, dispatcher, lanes } = work
+/** What a turn has come to. */
+export interface Turned {
+  /** Whether there is more to do at once. */
+  readonly isMore: boolean
+  /** Until when everything has been looked at. */
+  readonly now: number
+}
+
+/** Gives out, verifies, writes what has ended and begins what is due. */
+export async function takeTurn(work: Work): Promise<Turned> {
+  const { deliverer, dispatcher, lanes, finished } = work
   const { store, clock } = deliverer.context
   const isMore = await dispatcher.advance()
-  const verifications = await verifySome(work)
   const now = clock.now().getTime()
-  const finished = [...work.finished]
-  const settlements = await settle(deliverer, finished)
+  const verifications = await verifySome(work, now)
+  const ended = [...finished]
+  const settlements = await settle(deliverer, ended)
   const turns = await chooseTurns(deliverer, lanes, now)
   const wishes = turns.map(({ wish }) => wish)
   const isIdle = settlements.length + wishes.length === 0
-  const claimed = isIdle ? [] : await store.settleAndClaim(settlements, wishes, now)
-  work.finished.splice(0, finished.length)
+  const claimed = isIdle ? [] : await store.settleAndClaim(settlements, wishes, () => timeOf(clock))
+  finished.splice(0, ended.length)
   for (const one of claimed) begin(work, turns, one)
-  return isMore || verifications + claimed.length + finished.length > 0
+  return { isMore: isMore || verifications + turns.length + ended.length > 0, now }
 }
 
 // So many destinations are asked for their proofs at once.
 const MOST_VERIFIED = 16
 
-async function verifySome(work: Work): Promise<number> {
+async function verifySome(work: Work, now: number): Promise<number> {
   const { deliverer, giveUp, verifying } = work
   if (verifying >= MOST_VERIFIED) return 0
-  const due = await takeVerifications(deliverer, MOST_VERIFIED - verifying)
+  const due = await takeVerifications(deliverer, now, MOST_VERIFIED - verifying)
   for (const one of due) {
     work.verifying += 1
     const end = () => {
@@ -99,12 +108,13 @@ async function verifySome(work: Work): Promise<number> {
 export async function writeFinished({ deliverer, finished }: Work): Promise<void> {
   const done = [...finished]
   const settlements = await settle(deliverer, done)
-  await deliverer.context.store.settleAndClaim(
-    settlements,
-    [],
-    deliverer.context.clock.now().getTime(),
-  )
+  const { store, clock } = deliverer.context
+  await store.settleAndClaim(settlements, [], () => timeOf(clock))
   finished.splice(0, done.length)
+}
+
+function timeOf({ now }: Clock): number {
+  return now().getTime()
 }
 
 function begin(work: Work, turns: readonly Turn[], claimed: ClaimedRow): void {

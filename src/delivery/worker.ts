@@ -23,19 +23,20 @@ export interface Worker {
 /** Creates the worker of an engine; it does nothing until it is asked to. */
 export function createWorker(deliverer: Deliverer): Worker {
   const work = createWork(deliverer)
-  let running: { readonly stop: AbortController; readonly over: Promise<void> } | null = null
+  let running: AbortController | null = null
+  // One loop after the other: the end of one gives up what is under way.
+  let over: Promise<void> = Promise.resolve()
   return {
     start: () => {
       if (running !== null) return
-      const stop = new AbortController()
-      const life = beginLife(deliverer.context, stop.signal)
-      running = { stop, over: lived(work, life, () => goOn(work, life)) }
+      running = new AbortController()
+      const life = beginLife(deliverer.context, running.signal)
+      over = over.then(() => lived(work, life, () => goOn(work, life)))
     },
     stop: async () => {
-      const stopped = running
+      running?.abort()
       running = null
-      stopped?.stop.abort()
-      await stopped?.over
+      await over
     },
     drain: () => {
       const life = beginLife(deliverer.context)
@@ -106,8 +107,8 @@ async function gather({ bell, finished, underWay }: Work): Promise<void> {
 async function turnOrPause(work: Work, life: Life): Promise<number | 'now' | null> {
   const { context } = work.deliverer
   try {
-    if (await inTurn(work, takeTurn)) return 'now'
-    return (await context.store.nextDeliveryAt(context.clock.now().getTime())) ?? null
+    const { isMore, now } = await inTurn(work, takeTurn)
+    return isMore ? 'now' : ((await context.store.nextDeliveryAt(now)) ?? null)
   } catch (error) {
     if (!isPawlError(error, 'closed')) context.onError(error)
     await firstOf(aborted(life.signal), pause(PAUSE_MS))
@@ -119,7 +120,7 @@ async function untilDone(work: Work, life: Life): Promise<void> {
   while (!life.signal.aborted) {
     const rung = work.bell.count()
     await gather(work)
-    if (await inTurn(work, takeTurn)) continue
+    if ((await inTurn(work, takeTurn)).isMore) continue
     if (work.underWay.size === 0 && work.finished.length === 0) return
     await firstOf(aborted(life.signal), work.bell.since(rung))
   }

@@ -41,6 +41,7 @@ export async function prune(context: Context, options: PruneOptions): Promise<Pr
   refuseIssues('the options of prune', unknownKeys(options, ['events']))
   const before = context.clock.now().getTime() - toMilliseconds(options.events, 'events')
   await forgetOutcomes(context, () => true)
+  await forgetDeliveries(context, before)
   let [events, limit] = [0, AT_ONCE]
   for (;;) {
     const { removed, more, heldBy } = await pruneSlice(context, before, limit)
@@ -50,6 +51,17 @@ export async function prune(context: Context, options: PruneOptions): Promise<Pr
     limit = removed === 0 ? limit * 2 : AT_ONCE
     await nextTurn()
   }
+}
+
+// An event may have been delivered to very many.
+const DELIVERIES_AT_ONCE = 1000
+
+/** Removes what has become of old events, slice by slice: with the event itself, it might be too much at once. */
+async function forgetDeliveries({ store }: Context, before: number): Promise<void> {
+  const { head } = await store.log()
+  const place = (await store.placeAt(before)) ?? head + 1
+  while ((await store.forgetDeliveries(place, DELIVERIES_AT_ONCE)) === DELIVERIES_AT_ONCE)
+    await nextTurn()
 }
 
 interface Slice {

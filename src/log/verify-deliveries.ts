@@ -76,6 +76,8 @@ async function verifySome(inspection: Inspection, rows: readonly DeliveryRow[]):
         subject,
         `${eventId} is to be delivered, which is not at place ${seq} of the log`,
       )
+    if (await isStuck(inspection, row))
+      differ(inspection, subject, `${eventId} waits for its turn, and nothing is before it`)
     const { length } = await store.listAttempts(row)
     if (length < attempts)
       differ(
@@ -84,4 +86,15 @@ async function verifySome(inspection: Inspection, rows: readonly DeliveryRow[]):
         `${attempts} attempts have been made to deliver ${eventId}, ${length} are noted`,
       )
   }
+}
+
+/** Whether nothing will ever make an open delivery's turn come. */
+async function isStuck({ context: { store } }: Inspection, row: DeliveryRow): Promise<boolean> {
+  const waits = ({ status, ready }: DeliveryRow) =>
+    (status === 'pending' || status === 'waiting') && !ready
+  if (!waits(row)) return false
+  const first = await store.firstInQueue(row)
+  // What was before it may just have ended: then its turn has come.
+  const again = first ?? (await store.findDelivery(row))
+  return again === undefined || waits(again)
 }

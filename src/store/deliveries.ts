@@ -43,14 +43,21 @@ export interface DeliveryDraft {
   readonly ordered: boolean
 }
 
+/** What an entry of the log makes of a destination. */
+export interface DestinationChange {
+  /** Undefined for a new one. */
+  readonly before: DestinationRow | undefined
+  readonly after: DestinationDraft
+}
+
 /** A step of the dispatcher, all or nothing. */
 export interface DispatchStep {
   /** Where it began: nothing is written unless that still holds. */
   readonly from: DispatchRow
   readonly to: Pick<DispatchRow, 'position' | 'within'>
   readonly deliveries: readonly DeliveryDraft[]
-  /** The destination that the last entry has changed. */
-  readonly changed: DestinationDraft | null
+  /** The destination that the last entry has changed, and how it was: it has to be so still. */
+  readonly changed: DestinationChange | null
   readonly now: number
 }
 
@@ -81,6 +88,8 @@ export interface DeliveryRow {
   readonly destinationId: string
   /** Whether anything may be sent to the destination. */
   readonly isGoing: boolean
+  /** Whether the destination has been deleted. */
+  readonly isOver: boolean
   readonly tenant: string
   readonly eventId: string
   readonly eventType: string
@@ -145,8 +154,10 @@ export interface Wish {
   readonly most: number
   /** How many of them may be replays. */
   readonly replays: number
-  /** When they have had their time. */
-  readonly until: number
+  /** The version of the destination that it is meant for: of another one, nothing is taken on. */
+  readonly version: number
+  /** How long they may take, in milliseconds. */
+  readonly lease: number
 }
 
 /** Which deliveries to list. */
@@ -211,8 +222,13 @@ export interface DeliveryWrites {
   dispatch(step: DispatchStep): Promise<boolean>
   catchUp(step: CatchUpStep): Promise<boolean>
   /** Cancels open deliveries of a destination up to a place of the log; tells how many. */
-  cancelDeliveries(destination: number, through: number, limit: number): Promise<number>
-  /** Asks for events to be delivered again, in the lane of replays; those that are open stay as they are. */
+  cancelDeliveries(
+    from: DispatchRow,
+    destination: number,
+    through: number,
+    limit: number,
+  ): Promise<number>
+  /** Asks for events to be delivered again, in the lane of replays; those that are open stay as they are, and nothing goes to what is deleted. */
   replayDeliveries(drafts: readonly DeliveryDraft[], now: number): Promise<void>
   /** Asks for a delivery at once; one that somebody is at stays as it is. Gives it as it is then. */
   resendDelivery(place: DeliveryPlace, now: number): Promise<DeliveryRow | undefined>
@@ -220,7 +236,7 @@ export interface DeliveryWrites {
   settleAndClaim(
     settlements: readonly Settlement[],
     wishes: readonly Wish[],
-    now: number,
+    clock: () => number,
   ): Promise<readonly ClaimedRow[]>
   /** Takes on a verification until a time, or gives it up for null. */
   moveVerification(destination: number, from: number, to: number | null): Promise<boolean>

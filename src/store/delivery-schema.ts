@@ -54,7 +54,7 @@ export interface DeliveriesTable {
   open: number
   /** Whether no other delivery has to come before it. */
   ready: number
-  /** Whether somebody is at it. */
+  /** Whether somebody is at it, also when it has been canceled since. */
   delivering: number
   /** When it is to be tried or, while somebody is at it, when that one has had its time. */
   next_at: number

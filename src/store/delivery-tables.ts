@@ -90,7 +90,7 @@ async function createDeliveries(db: Db): Promise<void> {
         check (status in ('pending', 'waiting', 'succeeded', 'exhausted', 'canceled')),
       open integer not null check (open = (status in ('pending', 'waiting'))),
       ready integer not null check (ready in (0, 1) and ready <= open),
-      delivering integer not null check (delivering in (0, 1) and delivering <= ready),
+      delivering integer not null check (delivering in (0, 1)),
       next_at integer not null,
       taken_at integer,
       fence integer not null check (fence >= 0),
@@ -103,7 +103,8 @@ async function createDeliveries(db: Db): Promise<void> {
       primary key (seq, destination)
     ) strict, without rowid`.execute(db)
   await sql`
-    create index pawl_deliveries_by_destination on pawl_deliveries (destination, seq)`.execute(db)
+    create index pawl_deliveries_by_destination
+    on pawl_deliveries (destination, status, seq)`.execute(db)
   await sql`
     create index pawl_deliveries_by_status on pawl_deliveries (tenant, status, seq)`.execute(db)
   await sql`

@@ -531,23 +531,35 @@ describe('a delivery', () => {
     expect(await deliveryOf(two, event)).toEqual(taken)
   })
 
-  test('says that its secret cannot be read, and holds up no other one', async () => {
+  test('waits for an engine that can read its secret, and holds up no other one', async () => {
     const database = temporaryFile()
-    const keys = [1, 2].map((byte) => Buffer.alloc(32, byte).toString('base64'))
+    const [one, other] = [1, 2].map((byte) => Buffer.alloc(32, byte).toString('base64'))
     const receiver = await setupReceiver()
-    const before = await openEngine({ database, delivery: LOCAL, encryptionKeys: [keys[0]] })
-    await activate(before, receiver.url, { events: ['agent.*'] })
-    const after = await reopen(before, { database, delivery: LOCAL, encryptionKeys: [keys[1]] })
-    onTestFinished(() => after.close())
+    const before = await openEngine({ database, delivery: LOCAL, encryptionKeys: [one] })
+    const destination = await activate(before, receiver.url, { events: ['agent.*'] })
+    const errors: unknown[] = []
+    const onError = (error: unknown) => void errors.push(error)
+    const after = await reopen(before, {
+      ...{ database, delivery: LOCAL, encryptionKeys: [other], onError },
+    })
     await activate(after, receiver.url, { events: ['session.*'] })
     const event = await emit(after)
     await make(after, 'session')
-    await after.clock.advance('1s')
+    await after.clock.advance('30d')
 
-    expect(await deliveryOf(after, event)).toMatchObject({
-      ...{ status: 'waiting', last_error: expect.stringMatching(/^decryption_failed: /) },
+    expect(receiver.events.map(({ type }) => type)).toEqual(['session.queued', 'session.failed'])
+    expect(await deliveryOf(after, event)).toMatchObject({ status: 'pending', attempts: 0 })
+    const question = { event: event.id, destination: destination.id }
+    expect(await deliveriesOf(after).explain(question)).toMatchObject({
+      ...{ delivered: false, reason: 'not_sendable' },
+      message: expect.stringContaining('was encrypted with a key that is not among encryptionKeys'),
     })
-    expect(receiver.events.map(({ type }) => type)).toEqual(['session.queued'])
+    expect(errors).toEqual([expect.objectContaining({ code: 'decryption_failed' })])
+
+    const again = await reopen(after, { database, delivery: LOCAL, encryptionKeys: [one, other] })
+    onTestFinished(() => again.close())
+    await again.clock.advance('1s')
+    expect(await deliveryOf(again, event)).toMatchObject({ status: 'succeeded', attempts: 1 })
   })
 
   test('goes to the new URL of its destination', async () => {

@@ -10,6 +10,8 @@ import { prepare, queries, type Slot } from './statement.ts'
 /** A destination while its deliveries are settled and given out. */
 interface Turn {
   readonly ordered: boolean
+  /** The version of the resource. */
+  readonly version: number
   clock: number
   accepted: number
 }
@@ -30,7 +32,9 @@ export function createClaims(
     return known
   }
   return {
-    settleAndClaim: (settlements, wishes, now) => {
+    settleAndClaim: (settlements, wishes, clock) => {
+      // Read within the transaction, for which others may have had to be waited for.
+      const now = clock()
       const turns: Turns = new Map()
       for (const settlement of settlements) {
         const one = turn(turns, settlement.destination)
@@ -38,7 +42,7 @@ export function createClaims(
       }
       const claimed = wishes.flatMap((wish) => {
         const one = turn(turns, wish.destination)
-        return one === undefined ? [] : claim(one, wish, now)
+        return one?.version === wish.version ? claim(one, wish, now) : []
       })
       for (const [destination, { clock, accepted }] of turns) {
         update.run({ destination, clock, accepted, now, nextAt: queue.nextAt(destination) })
@@ -49,7 +53,7 @@ export function createClaims(
 }
 
 function toTurn(
-  row: { readonly ordered: number; readonly clock: number; readonly accepted: number } | undefined,
+  row: (Omit<Turn, 'ordered'> & { readonly ordered: number }) | undefined,
 ): Turn | undefined {
   return row && { ...row, ordered: row.ordered === 1 }
 }
@@ -57,9 +61,11 @@ function toTurn(
 function turnOf(database: Database) {
   return prepare(database, (slot) =>
     queries
-      .selectFrom('pawl_destinations')
-      .select(['ordered', 'clock', 'accepted'])
-      .where('position', '=', slot('destination')),
+      .selectFrom('pawl_destinations as destination')
+      .innerJoin('pawl_resources as resource', 'resource.id', 'destination.id')
+      .select(['destination.ordered', 'destination.clock', 'destination.accepted'])
+      .select('resource.version')
+      .where('destination.position', '=', slot('destination')),
   )
 }
 
@@ -99,9 +105,7 @@ function settler(
     if (!write(settlement, now)) return
     const { status } = settlement
     if (status === 'succeeded') turn.accepted = turn.clock += 1
-    if (!turn.ordered) return
-    if (isOpen(status)) queue.arrange(settlement)
-    else queue.promote(settlement)
+    if (turn.ordered) queue.arrange(settlement)
   }
 }
 
@@ -142,7 +146,7 @@ function updatingSettled(database: Database) {
         .where('seq', '=', slot('seq'))
         .where('destination', '=', slot('destination'))
         .where('fence', '=', slot('fence'))
-        .where(({ eb, or }) => or([eb('delivering', '=', 1), eb('status', '=', 'canceled')])),
+        .where('delivering', '=', 1),
   )
 }
 
@@ -170,7 +174,8 @@ function claimer(database: Database): (turn: Turn, wish: Wish, now: number) => C
     return limit === 0 ? live : [...live, ...due.all({ destination, now, replay: 1, limit })]
   }
   return (turn, wish, now) => {
-    const { destination, until } = wish
+    const { destination, lease } = wish
+    const until = now + lease
     const rows = read(wish, now)
     if (rows.length > 0) turn.clock += 1
     return rows.map(({ delivering, replay, began, takenAt, ...row }) => {

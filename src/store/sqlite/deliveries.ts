@@ -1,8 +1,14 @@
 /** How does SQLite keep what is delivered to whom? @module */
 
 import type { Database } from 'better-sqlite3'
-import { sql } from 'kysely'
-import type { DeliveryPlace, DeliveryReads, DeliveryRow, DeliveryWrites } from '../deliveries.ts'
+import { type SqlBool, sql } from 'kysely'
+import type {
+  DeliveryPlace,
+  DeliveryReads,
+  DeliveryRow,
+  DeliveryWrites,
+  DispatchRow,
+} from '../deliveries.ts'
 import { createClaims } from './claims.ts'
 import type { Immediate } from './deferred.ts'
 import { createDeliveryLists } from './delivery-lists.ts'
@@ -22,13 +28,13 @@ export function createDeliveries(database: Database): DeliveryStatements {
   const queue = createQueue(database)
   const lists = createDeliveryLists(database)
   const destinations = createDestinations(database, queue)
-  const { dispatchRow, ...dispatching } = createDispatching(database, queue, destinations)
+  const { dispatchRow, isAt, ...dispatching } = createDispatching(database, queue, destinations)
   return {
     reads: { ...lists, ...destinations.reads, dispatchRow },
     writes: {
       ...dispatching,
       ...createClaims(database, queue),
-      ...createChanges(database, queue, lists.findDelivery),
+      ...createChanges(database, queue, lists.findDelivery, isAt),
       moveVerification: destinations.moveVerification,
     },
   }
@@ -40,6 +46,7 @@ function createChanges(
   database: Database,
   queue: Queue,
   find: (place: DeliveryPlace) => DeliveryRow | undefined,
+  isAt: (from: DispatchRow) => boolean,
 ): Immediate<Changes> {
   const [open, cancel] = [openUpTo(database), canceling(database)]
   const resend = resending(database)
@@ -49,7 +56,8 @@ function createChanges(
     for (const resourceId of resourceIds) queue.arrange({ destination, resourceId })
   }
   return {
-    cancelDeliveries: (destination, through, limit) => {
+    cancelDeliveries: (from, destination, through, limit) => {
+      if (!isAt(from)) return 0
       const rows = open.all({ destination, through, limit })
       for (const { seq } of rows) cancel.run({ seq, destination })
       arrange(
@@ -60,7 +68,7 @@ function createChanges(
     },
     resendDelivery: (place, now) => {
       const row = find(place)
-      if (row === undefined || row.status === 'delivering') return row
+      if (row === undefined || row.status === 'delivering' || row.isOver) return row
       const ready = !queue.isOrdered(place.destination)
       resend.run({ ...place, now, ready })
       arrange(place.destination, [row.resourceId])
@@ -77,7 +85,8 @@ function openUpTo(database: Database) {
       .select(['seq', 'resource_id as resourceId'])
       .where('destination', '=', slot('destination'))
       .where(OPEN)
-      .where('seq', '<=', slot('through'))
+      // Not by the index of all of them: the open ones are few.
+      .where(sql<SqlBool>`+seq <= ${slot('through')}`)
       .limit(slot('limit')),
   )
 }
@@ -86,7 +95,8 @@ function canceling(database: Database) {
   return prepare(database, (slot) =>
     queries
       .updateTable('pawl_deliveries')
-      .set({ status: 'canceled', open: 0, ready: 0, delivering: 0 })
+      // What somebody is at stays theirs: it may arrive yet.
+      .set({ status: 'canceled', open: 0, ready: 0 })
       .where('seq', '=', slot('seq'))
       .where('destination', '=', slot('destination')),
   )
@@ -104,6 +114,7 @@ function resending(database: Database) {
         status: 'pending',
         open: 1,
         ready: slot('ready'),
+        delivering: 0,
         next_at: slot('now'),
         delivered_at: null,
       })

@@ -56,7 +56,7 @@ function deliveries() {
     .select(deliveryColumns)
 }
 
-type Columns = Omit<DeliveryRow, 'replay' | 'ready' | 'isGoing'> & {
+type Columns = Omit<DeliveryRow, 'replay' | 'ready' | 'isGoing' | 'isOver'> & {
   readonly replay: number
   readonly ready: number
   readonly delivering: number
@@ -66,11 +66,16 @@ type Columns = Omit<DeliveryRow, 'replay' | 'ready' | 'isGoing'> & {
 function toDelivery({ delivering, replay, ready, phase, ...row }: Columns): DeliveryRow {
   return {
     ...row,
-    status: delivering === 1 ? 'delivering' : row.status,
+    status: delivering === 1 && isOpen(row.status) ? 'delivering' : row.status,
+    isOver: phase === 'ended',
     isGoing: phase === 'following' || phase === 'behind',
     replay: replay === 1,
     ready: ready === 1,
   }
+}
+
+function isOpen(status: DeliveryStatus): boolean {
+  return status === 'pending' || status === 'waiting'
 }
 
 function byPlace(database: Database) {
@@ -131,7 +136,7 @@ interface Stretch {
 /** An index leads to the deliveries of one status: those of several are read as far as the page reaches, and merged. */
 function stretchesOf({ statuses, destination, seq, tenant }: DeliveryQuery): readonly Stretch[] {
   if (statuses !== null) return statuses.flatMap(stretchesWith)
-  const isNarrow = destination !== null || seq !== null || tenant === null
+  const isNarrow = seq !== null || (tenant === null && destination === null)
   return isNarrow ? [{}] : STORED.map((status) => ({ status }))
 }
 
@@ -142,8 +147,7 @@ function stretchesWith(status: DeliveryStatus): readonly Stretch[] {
       { status: 'pending', delivering: 1 },
       { status: 'waiting', delivering: 1 },
     ]
-  const isOpen = status === 'pending' || status === 'waiting'
-  return [isOpen ? { status, delivering: 0 } : { status }]
+  return [isOpen(status) ? { status, delivering: 0 } : { status }]
 }
 
 /** Runs a list; the statement of each shape is prepared once. */

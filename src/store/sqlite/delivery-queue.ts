@@ -15,10 +15,10 @@ export interface QueuePlace {
 export interface Queue {
   /** Adds a delivery, or asks for one that has ended once more; one that is open stays as it is. */
   add(draft: DeliveryDraft, replay: boolean, now: number): void
-  /** Lets the next one be ready, once the one before it has ended. */
-  promote(place: QueuePlace): void
   /** Lets the first one be ready, unless somebody is at another. What is asked for by a replay comes last. */
   arrange(place: QueuePlace): void
+  /** Lines up what is open anew, where a destination wants the events of a resource in order, or no longer does. */
+  reorder(destination: number, ordered: boolean): void
   /** Whether a destination gets the events of a resource one after the other. */
   isOrdered(destination: number): boolean
   /** When the next delivery of a destination is due; null when none is ready. */
@@ -34,6 +34,11 @@ export function createQueue(database: Database): Queue {
   const [insert, first, promote] = [inserting(database), firstOpen(database), promoting(database)]
   const [ready, hold, earliest] = [readyOne(database), holding(database), earliestReady(database)]
   const order = orderOf(database)
+  const [free, holdAll, promoteAll] = [
+    freeing(database),
+    holdingAll(database),
+    promotingAll(database),
+  ]
   const arrange = (place: QueuePlace): void => {
     const current = ready.get({ ...place })
     if (current?.delivering === 1) return
@@ -45,10 +50,14 @@ export function createQueue(database: Database): Queue {
       const { ordered } = draft
       const front = ordered ? first.get({ ...draft }) : undefined
       insert.run({ ...draft, replay, now, ready: front === undefined })
-      if (front !== undefined && front.replay === 1 && !replay) arrange(draft)
+      if (front !== undefined && isBefore({ seq: draft.seq, replay }, front)) arrange(draft)
     },
-    promote: (place) => void promote.run({ ...place }),
     arrange,
+    reorder: (destination, ordered) => {
+      if (!ordered) return void free.run({ destination })
+      holdAll.run({ destination })
+      promoteAll.run({ destination })
+    },
     isOrdered: (destination) => order.get({ destination })?.ordered === 1,
     nextAt: (destination) => {
       const [live, replayed] = [0, 1].map((replay) => earliest.get({ destination, replay })?.at)
@@ -56,6 +65,15 @@ export function createQueue(database: Database): Queue {
       return Math.min(live, replayed)
     },
   }
+}
+
+/** Whether a delivery comes before what has been the first one. */
+function isBefore(
+  { seq, replay }: { readonly seq: number; readonly replay: boolean },
+  front: { readonly seq: number; readonly replay: number },
+): boolean {
+  const lane = Number(replay)
+  return lane < front.replay || (lane === front.replay && seq < front.seq)
 }
 
 function inserting(database: Database) {
@@ -92,6 +110,7 @@ function inserting(database: Database) {
             status: 'pending',
             open: 1,
             ready: eb.ref('excluded.ready'),
+            delivering: 0,
             next_at: eb.ref('excluded.next_at'),
             tries: 0,
             began: null,
@@ -115,7 +134,7 @@ function queued(slot: Slot<keyof QueuePlace>) {
 
 function firstOpen(database: Database) {
   return prepare(database, (slot: Slot<keyof QueuePlace>) =>
-    queued(slot).select('replay').limit(sql.lit(1)),
+    queued(slot).select(['seq', 'replay']).limit(sql.lit(1)),
   )
 }
 
@@ -143,6 +162,51 @@ function holding(database: Database) {
       .set({ ready: 0 })
       .where('seq', '=', slot('seq'))
       .where('destination', '=', slot('destination')),
+  )
+}
+
+function freeing(database: Database) {
+  return prepare(database, (slot) =>
+    queries
+      .updateTable('pawl_deliveries')
+      .set({ ready: 1 })
+      .where('destination', '=', slot('destination'))
+      .where(OPEN),
+  )
+}
+
+/** What somebody is at goes on. */
+function holdingAll(database: Database) {
+  return prepare(database, (slot) =>
+    queries
+      .updateTable('pawl_deliveries')
+      .set({ ready: 0 })
+      .where('destination', '=', slot('destination'))
+      .where(OPEN)
+      .where('delivering', '=', 0),
+  )
+}
+
+/** The first of each resource of which nothing is ready. */
+function promotingAll(database: Database) {
+  return prepare(database, (slot) =>
+    queries
+      .updateTable('pawl_deliveries')
+      .set({ ready: 1 })
+      .where('destination', '=', slot('destination'))
+      .where(OPEN)
+      .where(
+        sql<SqlBool>`not exists (
+          select 1 from pawl_deliveries as other
+          where other.destination = pawl_deliveries.destination
+            and other.resource_id = pawl_deliveries.resource_id
+            and other.open = 1
+            and (
+              other.ready = 1
+              or (other.replay, other.seq) < (pawl_deliveries.replay, pawl_deliveries.seq)
+            )
+        )`,
+      ),
   )
 }
 

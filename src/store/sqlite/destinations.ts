@@ -4,11 +4,12 @@ import type { Database } from 'better-sqlite3'
 import type {
   CatchUpStep,
   DeliveryWrites,
+  DestinationChange,
   DestinationDraft,
   DestinationRow,
 } from '../deliveries.ts'
 import type { Immediate } from './deferred.ts'
-import { type Queue, READY } from './delivery-queue.ts'
+import { OPEN, type Queue, READY } from './delivery-queue.ts'
 import { createDestinationReads, type DestinationReads } from './destination-reads.ts'
 import { prepare, queries, type Slot } from './statement.ts'
 
@@ -16,8 +17,12 @@ import { prepare, queries, type Slot } from './statement.ts'
 export interface Destinations {
   readonly reads: Immediate<DestinationReads>
   readonly moveVerification: Immediate<DeliveryWrites>['moveVerification']
+  /** Whether a destination is still as it was before a change. */
+  is(change: DestinationChange): boolean
+  /** Whether a destination has been deleted. */
+  isOver(destination: number): boolean
   /** Writes a destination as it is from now on. What waited while it was stopped is due when it goes on. */
-  put(draft: DestinationDraft, now: number): void
+  put(change: DestinationChange, now: number): void
   /** Moves a destination that catches up on; false when it is not where the step began. */
   advance(step: CatchUpStep): boolean
 }
@@ -28,14 +33,23 @@ export function createDestinations(database: Database, queue: Queue): Destinatio
   const move = movingVerification(database)
   const [upsert, schedule] = [upserting(database), scheduling(database)]
   const [hurry, advance] = [hurrying(database), advancing(database)]
+  const [over, cancel] = [phaseOf(database), canceling(database)]
   return {
     reads,
     moveVerification: (destination, from, to) => move.run({ destination, from, to }) === 1,
-    put: (draft, now) => {
-      const before = reads.findDestination(draft.id)
-      upsert.run({ ...draft, patterns: JSON.stringify(draft.patterns) })
-      const destination = before?.position ?? reads.findDestination(draft.id)?.position
-      if (destination === undefined || !mayReceive(draft)) return
+    is: ({ before, after }) => {
+      const stored = reads.findDestination(after.id)
+      return stored?.phase === before?.phase && stored?.place === before?.place
+    },
+    isOver: (destination) => over.get({ destination })?.phase === 'ended',
+    put: ({ before, after }, now) => {
+      upsert.run({ ...after, patterns: JSON.stringify(after.patterns) })
+      const destination = before?.position ?? reads.findDestination(after.id)?.position
+      if (destination === undefined) return
+      if (after.phase === 'ended') cancel.run({ destination })
+      if (before !== undefined && before.ordered !== after.ordered)
+        queue.reorder(destination, after.ordered)
+      if (!mayReceive(after)) return
       if (before?.phase === 'stopped') hurry.run({ destination, now })
       schedule.run({ destination, at: queue.nextAt(destination) })
     },
@@ -117,5 +131,25 @@ function advancing(database: Database) {
       .where('position', '=', slot('position'))
       .where('phase', '=', 'behind')
       .where('place', '=', slot('from')),
+  )
+}
+
+function phaseOf(database: Database) {
+  return prepare(database, (slot) =>
+    queries
+      .selectFrom('pawl_destinations')
+      .select('phase')
+      .where('position', '=', slot('destination')),
+  )
+}
+
+/** What has come since its deliveries were canceled. */
+function canceling(database: Database) {
+  return prepare(database, (slot) =>
+    queries
+      .updateTable('pawl_deliveries')
+      .set({ status: 'canceled', open: 0, ready: 0 })
+      .where('destination', '=', slot('destination'))
+      .where(OPEN),
   )
 }

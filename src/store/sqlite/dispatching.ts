@@ -2,7 +2,7 @@
 
 import type { Database } from 'better-sqlite3'
 import { type SqlBool, sql } from 'kysely'
-import type { CatchUpStep, Deliveries, DispatchStep } from '../deliveries.ts'
+import type { CatchUpStep, Deliveries, DispatchRow, DispatchStep } from '../deliveries.ts'
 import type { Immediate } from './deferred.ts'
 import type { Queue } from './delivery-queue.ts'
 import type { Destinations } from './destinations.ts'
@@ -15,10 +15,14 @@ export function createDispatching(
   database: Database,
   queue: Queue,
   destinations: Destinations,
-): Immediate<Dispatching> {
+): Immediate<Dispatching> & { readonly isAt: (from: DispatchRow) => boolean } {
   const [row, move] = [dispatchRow(database), moving(database)]
   const wake = waking(database)
   const current = () => row.get({}) ?? { position: 0, within: 0, revision: 0 }
+  const isAt = (from: DispatchRow): boolean => {
+    const { position, within, revision } = current()
+    return position === from.position && within === from.within && revision === from.revision
+  }
   const add = (
     drafts: DispatchStep['deliveries'],
     { replay, now }: { readonly replay: boolean; readonly now: number },
@@ -29,14 +33,12 @@ export function createDispatching(
   }
   return {
     dispatchRow: current,
+    isAt,
     dispatch: ({ from, to, deliveries, changed, now }) => {
-      const { position, within, revision } = current()
-      const holds =
-        position === from.position && within === from.within && revision === from.revision
-      if (!holds) return false
+      if (!isAt(from) || (changed !== null && !destinations.is(changed))) return false
       add(deliveries, { replay: false, now })
       if (changed !== null) destinations.put(changed, now)
-      move.run({ ...to, revision: changed === null ? revision : revision + 1 })
+      move.run({ ...to, revision: from.revision + Number(changed !== null) })
       return true
     },
     catchUp: (step: CatchUpStep) => {
@@ -47,7 +49,13 @@ export function createDispatching(
       if (step.joins) move.run({ position, within, revision: revision + 1 })
       return true
     },
-    replayDeliveries: (drafts, now) => add(drafts, { replay: true, now }),
+    replayDeliveries: (drafts, now) => {
+      const isOver = (destination: number) => destinations.isOver(destination)
+      add(
+        drafts.filter(({ destination }) => !isOver(destination)),
+        { replay: true, now },
+      )
+    },
   }
 }
 

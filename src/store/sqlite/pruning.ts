@@ -8,7 +8,7 @@ import { entryColumns, toEntryRow } from './columns.ts'
 import { audited, EVENTS } from './damage.ts'
 import type { Immediate } from './deferred.ts'
 import { createListing, logRow } from './listing.ts'
-import { prepare, queries } from './statement.ts'
+import { prepare, queries, type Slot } from './statement.ts'
 
 /** Prepares shortening the log. */
 export function createPruning(database: Database): Immediate<Pruning> {
@@ -17,7 +17,9 @@ export function createPruning(database: Database): Immediate<Pruning> {
   const write = baseWriter(database)
   const [unlist, remove, move] = [unlisting(database), removing(database), moving(database)]
   const forget = forgetting(database)
+  const forgetSome = forgettingSome(database)
   return {
+    forgetDeliveries: (before, limit) => forgetSome.run({ before, limit }),
     pruneLog: (outcomesSince, limit, plan) => {
       const { through, bases } = plan(view(outcomesSince, limit))
       if (through === null) return
@@ -100,7 +102,9 @@ function oldestOpen(database: Database) {
       .innerJoin('pawl_destinations as destination', 'destination.position', 'delivery.destination')
       .select(['destination.id as name', 'delivery.seq'])
       .where(sql<SqlBool>`delivery.open = 1`)
-      .orderBy('delivery.seq')
+      .where('destination.phase', '<>', 'ended')
+      // Not by the order of all of them: the open ones are few.
+      .orderBy(sql`+delivery.seq`)
       .limit(1),
   )
 }
@@ -127,6 +131,19 @@ function baseWriter(database: Database): (base: BaseRow) => void {
     }),
   )
   return (base) => void statement.run({ ...base })
+}
+
+function forgettingSome(database: Database) {
+  return prepare(database, (slot: Slot<'before' | 'limit'>) =>
+    queries.deleteFrom('pawl_deliveries').where(
+      sql<SqlBool>`(seq, destination) in (
+        select seq, destination from pawl_deliveries
+        where open = 0 and seq < ${slot('before')}
+        order by seq
+        limit ${slot('limit')} + 0
+      )`,
+    ),
+  )
 }
 
 /** What has been delivered, or given up, goes with its event. */
