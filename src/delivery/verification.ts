@@ -11,8 +11,10 @@ import type { Returned } from './request.ts'
 import type { VerificationMethod } from './settings.ts'
 import { receiptOf, signed, type WebhookConfig } from './webhook.ts'
 
-// Longer than any attempt may take: whoever is still at it then has died.
-const LEASE_MS = 360_000
+// A lease lasts longer than a verification can: whoever is still at it then has died. One that cannot be made here is
+// looked at again after as long as any may take.
+const LEASE_MARGIN_MS = 5000
+const LONGEST_MS = 300_000
 
 /** A verification that has been taken on, and until when. */
 export interface Taken extends DueDestination {
@@ -21,14 +23,16 @@ export interface Taken extends DueDestination {
 
 /** Takes on verifications that are due, so many at most. */
 export async function takeVerifications(
-  { context: { store } }: Deliverer,
+  deliverer: Deliverer,
   now: number,
   most: number,
 ): Promise<readonly Taken[]> {
-  const until = now + LEASE_MS
+  const { store } = deliverer.context
   const due = await store.unverifiedDestinations(now, most)
   const taken: Taken[] = []
   for (const one of due) {
+    const { settings } = (await loadDestination(deliverer, one.id)) ?? {}
+    const until = now + (settings?.timeout ?? LONGEST_MS) + LEASE_MARGIN_MS
     if (await store.moveVerification(one.position, one.at, until)) taken.push({ ...one, until })
   }
   return taken

@@ -2,7 +2,6 @@ import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { setTimeout as after } from 'node:timers/promises'
 import Sqlite from 'better-sqlite3'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { createTestEngine } from '../../src/testing.ts'
@@ -10,6 +9,7 @@ import { makeTemporaryDirectory, removeDirectory, temporaryFile } from '../suppo
 import { type Bundled, bundleForMany } from './bundled.ts'
 import {
   activateAll,
+  after,
   badNowAndThen,
   badTwice,
   CONCURRENCY,

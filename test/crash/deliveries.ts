@@ -1,12 +1,17 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { buffer } from 'node:stream/consumers'
-import { setTimeout as after } from 'node:timers/promises'
+import { setInterval } from 'node:timers/promises'
 import Sqlite from 'better-sqlite3'
 import { Webhook } from 'standardwebhooks'
 import { agentPlatform } from '../../machines/index.ts'
 import { createEngine, type EngineOptions } from '../../src/index.ts'
 import { collect } from '../support/engine.ts'
 import type { FastEngine } from './fast-platform.ts'
+
+/** Resolves after so many milliseconds: how long a process lives, or a receiver takes. */
+export async function after(milliseconds: number): Promise<void> {
+  for await (const _ of setInterval(Math.max(1, milliseconds))) return
+}
 
 /** What a process that sends is told to do. */
 export interface SenderWork {

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
-import { setTimeout as after } from 'node:timers/promises'
 import { isPawlError } from '../../src/index.ts'
 import {
+  after,
   allDelivered,
   bringBack,
   CHANGES,
