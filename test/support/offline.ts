@@ -6,4 +6,9 @@ const lookup: NonNullable<DeliveryOptions['lookup']> = (name, _, callback) => {
 }
 
 /** For engines that are not about delivery: nothing leaves them, and what cannot be delivered changes nothing. */
-export const OFFLINE: DeliveryOptions = { verification: 'manual', retries: ['36500d'], lookup }
+export const OFFLINE: DeliveryOptions = {
+  verification: 'manual',
+  // A destination that is reactivated tries at once what waits.
+  retries: Array(100).fill('36500d'),
+  lookup,
+}
