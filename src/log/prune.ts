@@ -7,7 +7,7 @@ import { PawlError, refuseIssues } from '../errors.ts'
 import { unknownKeys } from '../runtime/options.ts'
 import { forgetOutcomes, keptSince } from '../runtime/outcomes.ts'
 import { nextTurn } from '../runtime/wait.ts'
-import type { PruneView } from '../store/audit.ts'
+import type { PrunePlan, PruneView } from '../store/audit.ts'
 import { foldEntries } from './fold.ts'
 
 /** Options of `prune`. */
@@ -41,7 +41,6 @@ export async function prune(context: Context, options: PruneOptions): Promise<Pr
   refuseIssues('the options of prune', unknownKeys(options, ['events']))
   const before = context.clock.now().getTime() - toMilliseconds(options.events, 'events')
   await forgetOutcomes(context, () => true)
-  await forgetDeliveries(context, before)
   let [events, limit] = [0, AT_ONCE]
   for (;;) {
     const { removed, more, heldBy } = await pruneSlice(context, before, limit)
@@ -53,17 +52,6 @@ export async function prune(context: Context, options: PruneOptions): Promise<Pr
   }
 }
 
-// An event may have been delivered to very many.
-const DELIVERIES_AT_ONCE = 1000
-
-/** Removes what has become of old events, slice by slice: with the event itself, it might be too much at once. */
-async function forgetDeliveries({ store }: Context, before: number): Promise<void> {
-  const { head } = await store.log()
-  const place = (await store.placeAt(before)) ?? head + 1
-  while ((await store.forgetDeliveries(place, DELIVERIES_AT_ONCE)) === DELIVERIES_AT_ONCE)
-    await nextTurn()
-}
-
 interface Slice {
   readonly removed: number
   readonly more: boolean
@@ -72,7 +60,7 @@ interface Slice {
 
 async function pruneSlice(context: Context, before: number, limit: number): Promise<Slice> {
   let slice: Slice = { removed: 0, more: false, heldBy: null }
-  await context.store.pruneLog(keptSince(context), limit + 1, (view) => {
+  const plan = (view: PruneView): PrunePlan => {
     slice = sliceOf(view, before, limit)
     const entries = view.entries.slice(0, slice.removed)
     requireDense(entries, view.pruned)
@@ -80,7 +68,9 @@ async function pruneSlice(context: Context, before: number, limit: number): Prom
       through: entries.at(-1)?.seq ?? null,
       bases: foldEntries(context, entries, view.baseOf),
     }
-  })
+  }
+  // Where very many deliveries go first, it takes several times.
+  while (!(await context.store.pruneLog(keptSince(context), limit + 1, plan))) await nextTurn()
   return slice
 }
 

@@ -178,15 +178,14 @@ export interface PrunePlan {
 
 /** How the log is shortened. */
 export interface Pruning {
-  /** Removes deliveries that have ended, of events before a place of the log; tells how many. */
-  forgetDeliveries(before: number, limit: number): Promise<number>
   /**
-   * Removes the first entries of the log as a plan says, in one transaction. Outcomes from after
-   * `outcomesSince` still count. A plan that throws removes nothing.
+   * Removes the first entries of the log as a plan says, in one transaction; false when there are so many deliveries
+   * of them that some of these have been removed instead. Outcomes from after `outcomesSince` still count. A plan that
+   * throws removes nothing.
    */
   pruneLog(
     outcomesSince: number,
     limit: number,
     plan: (view: PruneView) => PrunePlan,
-  ): Promise<void>
+  ): Promise<boolean>
 }

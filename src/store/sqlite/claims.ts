@@ -89,11 +89,12 @@ function settler(
   queue: Queue,
 ): (turn: Turn, settlement: Settlement, now: number) => void {
   const [update, log] = [updatingSettled(database), loggingAttempt(database)]
-  const write = (settlement: Settlement, now: number): boolean => {
+  const write = ({ ordered }: Turn, settlement: Settlement, now: number): boolean => {
     const { status, attempt, ...place } = settlement
     const changes = update.run({
       ...place,
       ...{ status, open: isOpen(status), attempts: Number(attempt !== null) },
+      ready: isOpen(status) && !ordered,
       error: attempt?.error ?? null,
       deliveredAt: status === 'succeeded' ? now : null,
     })
@@ -102,7 +103,7 @@ function settler(
   }
   return (turn, settlement, now) => {
     // Somebody else has taken it on since.
-    if (!write(settlement, now)) return
+    if (!write(turn, settlement, now)) return
     const { status } = settlement
     if (status === 'succeeded') turn.accepted = turn.clock += 1
     if (turn.ordered) queue.arrange(settlement)
@@ -120,6 +121,7 @@ function updatingSettled(database: Database) {
       slot: Slot<
         | keyof Pick<Settlement, 'seq' | 'destination' | 'fence' | 'status' | 'tries' | 'nextAt'>
         | 'open'
+        | 'ready'
         | 'attempts'
         | 'error'
         | 'deliveredAt'
@@ -133,7 +135,8 @@ function updatingSettled(database: Database) {
             case when status = 'canceled' and ${slot('status')} <> 'succeeded'
             then status else ${slot('status')} end`,
           open: sql<number>`open and ${slot('open')}`,
-          ready: sql<number>`open and ${slot('open')}`,
+          // Where it is in order, its turn comes again when it is the first.
+          ready: sql<number>`open and ${slot('ready')}`,
           delivering: 0,
           next_at: slot('nextAt'),
           attempts: eb('attempts', '+', slot('attempts')),

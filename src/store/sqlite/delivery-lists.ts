@@ -91,8 +91,7 @@ function firstOf(database: Database) {
     deliveries()
       .where('delivery.destination', '=', slot('destination'))
       .where('delivery.resource_id', '=', slot('resourceId'))
-      .where(sql<SqlBool>`delivery.open = 1`)
-      .where('delivery.ready', '=', 1)
+      .where(sql<SqlBool>`delivery.ready = 1`)
       .orderBy('delivery.replay')
       .orderBy('delivery.seq')
       .limit(sql.lit(1)),

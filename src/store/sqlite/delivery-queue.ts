@@ -138,10 +138,17 @@ function firstOpen(database: Database) {
   )
 }
 
-/** The one that is ready; mostly the first. */
+/** One that is ready; one that somebody is at, if there is any. */
 function readyOne(database: Database) {
   return prepare(database, (slot: Slot<keyof QueuePlace>) =>
-    queued(slot).select(['seq', 'delivering']).where(READY).limit(sql.lit(1)),
+    queries
+      .selectFrom('pawl_deliveries')
+      .select(['seq', 'delivering'])
+      .where('destination', '=', slot('destination'))
+      .where('resource_id', '=', slot('resourceId'))
+      .where(READY)
+      .orderBy('delivering', 'desc')
+      .limit(sql.lit(1)),
   )
 }
 

@@ -17,19 +17,18 @@ export function createPruning(database: Database): Immediate<Pruning> {
   const write = baseWriter(database)
   const [unlist, remove, move] = [unlisting(database), removing(database), moving(database)]
   const forget = forgetting(database)
-  const forgetSome = forgettingSome(database)
   return {
-    forgetDeliveries: (before, limit) => forgetSome.run({ before, limit }),
     pruneLog: (outcomesSince, limit, plan) => {
       const { through, bases } = plan(view(outcomesSince, limit))
-      if (through === null) return
+      if (through === null) return true
+      if (forget.run({ through, limit: DELIVERIES_AT_ONCE }) === DELIVERIES_AT_ONCE) return false
       for (const base of bases) write(base)
       // Which resources have entries that are not listed yet, only these entries tell.
       listing.now()
-      forget.run({ through })
       unlist.run({ through })
       remove.run({ through })
       if (move.run({ through }) !== 1) throw new Error('the row of the end of the log is missing')
+      return true
     },
   }
 }
@@ -133,23 +132,20 @@ function baseWriter(database: Database): (base: BaseRow) => void {
   return (base) => void statement.run({ ...base })
 }
 
-function forgettingSome(database: Database) {
-  return prepare(database, (slot: Slot<'before' | 'limit'>) =>
+// An event may have been delivered to very many.
+const DELIVERIES_AT_ONCE = 1000
+
+/** What has been delivered, or given up, goes with its event. */
+function forgetting(database: Database) {
+  return prepare(database, (slot: Slot<'through' | 'limit'>) =>
     queries.deleteFrom('pawl_deliveries').where(
       sql<SqlBool>`(seq, destination) in (
         select seq, destination from pawl_deliveries
-        where open = 0 and seq < ${slot('before')}
+        where seq <= ${slot('through')}
         order by seq
         limit ${slot('limit')} + 0
       )`,
     ),
-  )
-}
-
-/** What has been delivered, or given up, goes with its event. */
-function forgetting(database: Database) {
-  return prepare(database, (slot) =>
-    queries.deleteFrom('pawl_deliveries').where('seq', '<=', slot('through')),
   )
 }
 
