@@ -69,16 +69,16 @@ export interface Turned {
   readonly now: number
 }
 
-/** Gives out, verifies, writes what has ended and begins what is due. */
-export async function takeTurn(work: Work): Promise<Turned> {
+/** Gives out, verifies, writes what has ended and begins what is due; nothing once the signal is aborted. */
+export async function takeTurn(work: Work, stopping: AbortSignal): Promise<Turned> {
   const { deliverer, dispatcher, lanes, finished } = work
   const { store, clock } = deliverer.context
   const isMore = await dispatcher.advance()
   const now = clock.now().getTime()
-  const verifications = await verifySome(work, now)
+  const verifications = stopping.aborted ? 0 : await verifySome(work, now)
   const ended = [...finished]
   const settlements = await settle(deliverer, ended)
-  const turns = await chooseTurns(deliverer, lanes, now)
+  const turns = stopping.aborted ? [] : await chooseTurns(deliverer, lanes, now)
   const wishes = turns.map(({ wish }) => wish)
   const isIdle = settlements.length + wishes.length === 0
   const claimed = isIdle ? [] : await store.settleAndClaim(settlements, wishes, () => timeOf(clock))

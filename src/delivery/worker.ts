@@ -107,7 +107,7 @@ async function gather({ bell, finished, underWay }: Work): Promise<void> {
 async function turnOrPause(work: Work, life: Life): Promise<number | 'now' | null> {
   const { context } = work.deliverer
   try {
-    const { isMore, now } = await inTurn(work, takeTurn)
+    const { isMore, now } = await inTurn(work, () => takeTurn(work, life.signal))
     return isMore ? 'now' : ((await context.store.nextDeliveryAt(now)) ?? null)
   } catch (error) {
     if (!isPawlError(error, 'closed')) context.onError(error)
@@ -120,7 +120,7 @@ async function untilDone(work: Work, life: Life): Promise<void> {
   while (!life.signal.aborted) {
     const rung = work.bell.count()
     await gather(work)
-    if ((await inTurn(work, takeTurn)).isMore) continue
+    if ((await inTurn(work, () => takeTurn(work, life.signal))).isMore) continue
     if (work.underWay.size === 0 && work.finished.length === 0) return
     await firstOf(aborted(life.signal), work.bell.since(rung))
   }

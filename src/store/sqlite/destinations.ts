@@ -39,7 +39,11 @@ export function createDestinations(database: Database, queue: Queue): Destinatio
     moveVerification: (destination, from, to) => move.run({ destination, from, to }) === 1,
     is: ({ before, after }) => {
       const stored = reads.findDestination(after.id)
-      return stored?.phase === before?.phase && stored?.place === before?.place
+      return (
+        stored?.phase === before?.phase &&
+        stored?.place === before?.place &&
+        stored?.verifyAt === before?.verifyAt
+      )
     },
     isOver: (destination) => over.get({ destination })?.phase === 'ended',
     put: ({ before, after }, now) => {

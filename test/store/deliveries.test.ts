@@ -1,0 +1,428 @@
+/** Does SQLite keep deliveries right when things come at a bad time? @module */
+
+import { describe, expect, onTestFinished, test } from 'vitest'
+import type {
+  ClaimedRow,
+  DeliveryDraft,
+  DestinationDraft,
+  DestinationRow,
+  Settlement,
+} from '../../src/store/deliveries.ts'
+import type { Phase } from '../../src/store/delivery-schema.ts'
+import { openSqliteStore } from '../../src/store/sqlite/store.ts'
+import type { Store } from '../../src/store/store.ts'
+import { first } from '../delivery/deliveries.ts'
+import { openRaw } from '../support/raw.ts'
+import { temporaryFile } from '../support/temp.ts'
+import { entryOf, rowOf, write } from './rows.ts'
+
+const NOW = 10_000
+const LEASE = 5000
+const TARGET = 'evtd_1'
+
+const DESTINATION: DestinationDraft = {
+  ...{ id: TARGET, tenant: 'default', patterns: ['*'], ordered: true },
+  ...{ phase: 'following', place: null, verifyAt: null },
+}
+
+/** A store with a destination, and some events about one thing that nothing has been made of yet. */
+async function setup(parts: Partial<DestinationDraft> = {}, events = 2) {
+  const database = temporaryFile()
+  const store = await openSqliteStore({ database, durability: 'relaxed', busyTimeout: 1000 })
+  onTestFinished(() => store.close())
+  const entries = Array.from({ length: events }, (_, index) => entryOf(index + 2, 'thg_1'))
+  await write(store, {
+    created: [rowOf(TARGET, { type: 'event_destination' }), rowOf('thg_1')],
+    entries: [entryOf(1, TARGET), ...entries],
+  })
+  await change(store, parts)
+  return { database, store, destination: await destinationIn(store) }
+}
+
+async function destinationIn(store: Store): Promise<DestinationRow> {
+  const found = await store.findDestination(TARGET)
+  if (found === undefined) throw new Error('there is no destination')
+  return found
+}
+
+/** Has the dispatcher change the destination. */
+async function change(store: Store, parts: Partial<DestinationDraft>): Promise<boolean> {
+  const from = await store.dispatchRow()
+  const before = await store.findDestination(TARGET)
+  const after = { ...DESTINATION, ...before, ...parts }
+  const changed = { before, after }
+  return store.dispatch({ from, to: { ...from, within: 0 }, deliveries: [], changed, now: NOW })
+}
+
+const draftOf = (seq: number, destination: number, ordered = true): DeliveryDraft => ({
+  ...{ seq, destination, tenant: 'default', eventId: `evt_${seq}`, eventType: 'thing.went' },
+  ...{ resourceId: 'thg_1', ordered },
+})
+
+/** Gives events out. */
+async function giveOut(store: Store, ...seqs: readonly number[]): Promise<void> {
+  const { position, ordered } = await destinationIn(store)
+  const from = await store.dispatchRow()
+  const to = { position: Math.max(...seqs), within: 0 }
+  const deliveries = seqs.map((seq) => draftOf(seq, position, ordered))
+  expect(await store.dispatch({ from, to, deliveries, changed: null, now: NOW })).toBe(true)
+}
+
+/** Takes on what is due. */
+function claim(store: Store, now = NOW, version = 1): Promise<readonly ClaimedRow[]> {
+  const wish = { destination: 1, most: 10, replays: 10, version, lease: LEASE }
+  return store.settleAndClaim([], [wish], () => now)
+}
+
+const settle = (store: Store, ...settlements: readonly Settlement[]) =>
+  store.settleAndClaim(settlements, [], () => NOW)
+
+function settlementOf(
+  { seq, destination, resourceId, fence, attempts }: ClaimedRow,
+  status: Settlement['status'],
+): Settlement {
+  const [statusCode, error] = status === 'succeeded' ? [200, null] : [500, 'no: not now']
+  return {
+    ...{ seq, destination, resourceId, fence, status, tries: 1, nextAt: NOW },
+    attempt: {
+      ...{ number: attempts + 1, at: NOW, statusCode, durationMs: 1, error, responseBody: null },
+    },
+  }
+}
+
+async function cancelAll(store: Store): Promise<void> {
+  await store.cancelDeliveries(await store.dispatchRow(), 1, 1000, 250)
+}
+
+const listAll = (store: Store) =>
+  store.listDeliveries({
+    ...{ tenant: null, destination: null, seq: null, statuses: null, after: null },
+    ...{ order: 'asc', limit: 100 },
+  })
+
+const statusesIn = async (store: Store) => (await listAll(store)).map(({ status }) => status)
+const seqsOf = (rows: readonly { readonly seq: number }[]) => rows.map(({ seq }) => seq)
+
+/** A delivery that somebody is at. */
+async function setupClaimed() {
+  const { store } = await setup()
+  await giveOut(store, 2)
+  return { store, claimed: first(await claim(store)) }
+}
+
+async function everythingIn(store: Store, place: ClaimedRow): Promise<unknown> {
+  return [await store.findDelivery(place), await store.listAttempts(place)]
+}
+
+describe('a settlement that is written twice', () => {
+  test.each(['succeeded', 'waiting', 'exhausted', 'pending'] as const)(
+    'changes nothing more as %s',
+    async (status) => {
+      const { store, claimed } = await setupClaimed()
+      const settlement = settlementOf(claimed, status)
+      await settle(store, settlement)
+      const before = await everythingIn(store, claimed)
+
+      await settle(store, settlement)
+
+      expect(await everythingIn(store, claimed)).toEqual(before)
+    },
+  )
+
+  test.each(['succeeded', 'waiting', 'exhausted'] as const)(
+    'changes nothing more as %s, though the delivery was canceled before',
+    async (status) => {
+      const { store, claimed } = await setupClaimed()
+      const settlement = settlementOf(claimed, status)
+      await cancelAll(store)
+      await settle(store, settlement)
+      const before = await everythingIn(store, claimed)
+
+      await settle(store, settlement)
+
+      expect(await everythingIn(store, claimed)).toEqual(before)
+    },
+  )
+
+  test('changes nothing more, though the delivery was canceled in between', async () => {
+    const { store, claimed } = await setupClaimed()
+    const settlement = settlementOf(claimed, 'waiting')
+    await settle(store, settlement)
+    await cancelAll(store)
+    const before = await everythingIn(store, claimed)
+
+    await settle(store, settlement)
+
+    expect(await everythingIn(store, claimed)).toEqual(before)
+  })
+})
+
+describe('a delivery that is canceled while somebody is at it', () => {
+  test('has succeeded when it arrives', async () => {
+    const { store, claimed } = await setupClaimed()
+    await cancelAll(store)
+
+    await settle(store, settlementOf(claimed, 'succeeded'))
+
+    expect(await store.findDelivery(claimed)).toMatchObject({
+      ...{ status: 'succeeded', deliveredAt: NOW },
+    })
+  })
+
+  test.each(['waiting', 'exhausted', 'pending'] as const)(
+    'stays canceled when it comes to be %s',
+    async (status) => {
+      const { store, claimed } = await setupClaimed()
+      await cancelAll(store)
+
+      await settle(store, settlementOf(claimed, status))
+
+      expect(await statusesIn(store)).toEqual(['canceled'])
+    },
+  )
+
+  test('has its failed attempt logged', async () => {
+    const { store, claimed } = await setupClaimed()
+    await cancelAll(store)
+
+    await settle(store, settlementOf(claimed, 'waiting'))
+
+    expect(await store.listAttempts(claimed)).toMatchObject([{ number: 1, statusCode: 500 }])
+  })
+
+  test('is tried by nobody any more', async () => {
+    const { store, claimed } = await setupClaimed()
+    await cancelAll(store)
+
+    await settle(store, settlementOf(claimed, 'waiting'))
+
+    expect(await claim(store, NOW + 10 * LEASE)).toEqual([])
+  })
+})
+
+describe('events of a resource that are in order from now on', () => {
+  /** Two deliveries of the same resource, both of them under way. */
+  async function setupBoth() {
+    const { store } = await setup({ ordered: false })
+    await giveOut(store, 2, 3)
+    const [one, other] = await claim(store)
+    if (one === undefined || other === undefined) throw new Error('both have to be under way')
+    await change(store, { ordered: true })
+    return { store, one, other }
+  }
+
+  test('wait for the one that is under way', async () => {
+    const { store } = await setup({ ordered: false }, 3)
+    await giveOut(store, 2)
+    await claim(store)
+    await giveOut(store, 3, 4)
+
+    await change(store, { ordered: true })
+
+    expect(await claim(store)).toEqual([])
+  })
+
+  test('wait for a later one that is under way', async () => {
+    const { store } = await setup({ ordered: false })
+    await giveOut(store, 2, 3)
+    await settle(store, settlementOf(first(await claim(store)), 'waiting'))
+
+    await change(store, { ordered: true })
+
+    expect(await claim(store)).toEqual([])
+  })
+
+  test('go on once the one that was under way has arrived', async () => {
+    const { store } = await setup({ ordered: false }, 3)
+    await giveOut(store, 2)
+    const claimed = first(await claim(store))
+    await giveOut(store, 3, 4)
+    await change(store, { ordered: true })
+
+    await settle(store, settlementOf(claimed, 'succeeded'))
+
+    expect(seqsOf(await claim(store))).toEqual([3])
+  })
+
+  test('are not tried again beside a later one that is still under way', async () => {
+    const { store, one } = await setupBoth()
+
+    await settle(store, settlementOf(one, 'waiting'))
+
+    expect(await claim(store)).toEqual([])
+  })
+
+  test('are not tried again beside an earlier one that is still under way', async () => {
+    const { store, other } = await setupBoth()
+
+    await settle(store, settlementOf(other, 'waiting'))
+
+    expect(await claim(store)).toEqual([])
+  })
+
+  test('go one at a time when all that was under way has failed', async () => {
+    const { store, one, other } = await setupBoth()
+
+    await settle(store, settlementOf(other, 'waiting'), settlementOf(one, 'waiting'))
+
+    expect(seqsOf(await claim(store))).toEqual([2])
+  })
+})
+
+test('events of a resource that need no order any more do not wait for one another', async () => {
+  const { store } = await setup()
+  await giveOut(store, 2, 3)
+
+  await change(store, { ordered: false })
+
+  expect(seqsOf(await claim(store))).toEqual([2, 3])
+})
+
+describe('a change of a destination that has moved on since it was read', () => {
+  /** The dispatcher has read a destination; another process has caught up with some events since. */
+  async function setupMoved() {
+    const { store, destination } = await setup({ phase: 'behind', place: 1 })
+    const from = await store.dispatchRow()
+    const deliveries = [draftOf(2, 1)]
+    const moved = { place: 2, joins: false }
+    expect(await store.catchUp({ destination, ...moved, deliveries, now: NOW })).toBe(true)
+    const after = { ...destination, patterns: ['thing.*'] }
+    const step = {
+      ...{ from, to: { position: 3, within: 0 }, deliveries: [draftOf(3, 1)], now: NOW },
+      changed: { before: destination, after },
+    }
+    return { store, step }
+  }
+
+  test('is refused', async () => {
+    const { store, step } = await setupMoved()
+
+    expect(await store.dispatch(step)).toBe(false)
+  })
+
+  test('writes nothing', async () => {
+    const { store, step } = await setupMoved()
+    const everything = async () => [
+      ...[await store.dispatchRow(), await destinationIn(store), await listAll(store)],
+    ]
+    const before = await everything()
+
+    await store.dispatch(step)
+
+    expect(await everything()).toEqual(before)
+  })
+})
+
+test('canceling writes nothing where the dispatcher has moved on since', async () => {
+  const { store } = await setup()
+  const from = await store.dispatchRow()
+  await giveOut(store, 2)
+
+  await store.cancelDeliveries(from, 1, 1000, 250)
+
+  expect(await statusesIn(store)).toEqual(['pending'])
+})
+
+describe('a destination that has been deleted', () => {
+  const ended = { phase: 'ended' satisfies Phase, place: null } as const
+
+  test('has nothing open that has come since its deliveries were canceled', async () => {
+    const { store } = await setup()
+    await giveOut(store, 2, 3)
+
+    await change(store, ended)
+
+    expect(await statusesIn(store)).toEqual(['canceled', 'canceled'])
+  })
+
+  test('is replayed nothing', async () => {
+    const { store } = await setup()
+    await giveOut(store, 2)
+    await change(store, ended)
+
+    await store.replayDeliveries([draftOf(2, 1), draftOf(3, 1)], NOW)
+
+    expect(await statusesIn(store)).toEqual(['canceled'])
+  })
+
+  test('is resent nothing', async () => {
+    const { store } = await setup()
+    await giveOut(store, 2)
+    await change(store, ended)
+
+    await store.resendDelivery({ seq: 2, destination: 1 }, NOW)
+
+    expect(await statusesIn(store)).toEqual(['canceled'])
+  })
+
+  test('holds no event back from being pruned, though a delivery has been left open', async () => {
+    const { database, store } = await setup()
+    await giveOut(store, 2)
+    await change(store, ended)
+    openRaw(database).exec("update pawl_deliveries set status = 'pending', open = 1")
+    const slowest: unknown[] = []
+
+    await store.pruneLog(0, 10, (view) => {
+      slowest.push(view.slowest)
+      return { through: null, bases: [] }
+    })
+
+    expect(slowest).toEqual([undefined])
+  })
+})
+
+describe('a wish for deliveries', () => {
+  test('of the version that the destination has is granted', async () => {
+    const { store } = await setup()
+    await giveOut(store, 2)
+
+    expect(seqsOf(await claim(store, NOW, 1))).toEqual([2])
+  })
+
+  test('of a version that the destination no longer has takes nothing on', async () => {
+    const { store } = await setup()
+    await giveOut(store, 2)
+    const changed = [rowOf(TARGET, { type: 'event_destination', version: 2 })]
+    await write(store, { changed, entries: [entryOf(4, TARGET, { resourceVersion: 2 })] })
+
+    expect(await claim(store, NOW, 1)).toEqual([])
+  })
+})
+
+describe('pruning events with more deliveries than go at once', () => {
+  const [THOUSAND, EVENTS] = [1000, 1002]
+
+  async function setupMany() {
+    const { store } = await setup({ ordered: false }, EVENTS)
+    await giveOut(store, ...Array.from({ length: EVENTS }, (_, index) => index + 2))
+    const plan = () => ({ through: EVENTS + 1, bases: [] })
+    return { store, prune: () => store.pruneLog(0, 10, plan) }
+  }
+
+  const leftIn = async (store: Store) => (await listAll(store)).length
+
+  test('takes some of them first', async () => {
+    const { store, prune } = await setupMany()
+
+    expect(await prune()).toBe(false)
+
+    expect(await leftIn(store)).toBe(EVENTS - THOUSAND)
+  })
+
+  test('leaves the events at first', async () => {
+    const { store, prune } = await setupMany()
+
+    await prune()
+
+    expect((await store.log()).pruned).toBe(0)
+  })
+
+  test('takes the others with the events', async () => {
+    const { store, prune } = await setupMany()
+    await prune()
+
+    expect(await prune()).toBe(true)
+
+    expect([await leftIn(store), (await store.log()).pruned]).toEqual([0, EVENTS + 1])
+  })
+})
