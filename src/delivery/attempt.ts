@@ -82,7 +82,7 @@ function since(begun: number): number {
 }
 
 function timedOut(timeout: number): Receipt {
-  return { ok: false, error: `timed_out: no answer within ${timeout} ms` }
+  return { ok: false, error: `timed_out: no answer within the timeout of ${timeout} ms` }
 }
 
 /** What an adapter throws is a failure; it may throw at once. */

@@ -57,7 +57,7 @@ export type Receipt = {
   | { readonly ok: true }
   | {
       readonly ok: false
-      /** A stable name, then what happened: `timed_out: no answer within 15000 ms`. */
+      /** A stable name, then what happened: `timed_out: no answer within the timeout of 15000 ms`. */
       readonly error: string
       /** How long the receiver wants to be left alone, in milliseconds. */
       readonly retryAfter?: number

@@ -30,12 +30,15 @@ export function createDispatcher({ context, settings }: Deliverer): Dispatcher {
   const known: Known = { revision: null, followers: createFollowers([]) }
   return {
     advance: async () => {
+      const kind = context.registry.byType.get(DESTINATION)
+      // Whoever does not know what destinations are leaves the log to those who do.
+      if (kind === undefined) return false
       const row = await context.store.dispatchRow()
       if (known.revision !== row.revision) {
         known.followers = createFollowers(await context.store.listDestinations())
         known.revision = row.revision
       }
-      const more = await step(context, settings, row, known)
+      const more = await step({ context, settings, kind }, row, known)
       return (await catchUp(context)) || more
     },
     isFollowed: () => known.followers.count() > 0,
@@ -48,19 +51,21 @@ interface Known {
   followers: Followers
 }
 
+interface Surroundings {
+  readonly context: Context
+  readonly settings: DeliverySettings
+  readonly kind: Kind
+}
+
 async function step(
-  context: Context,
-  settings: DeliverySettings,
+  { context, settings, kind }: Surroundings,
   from: DispatchRow,
   known: Known,
 ): Promise<boolean> {
-  const { store, registry } = context
+  const { store } = context
   const { followers } = known
   const { head } = await store.log()
   if (from.position >= head) return false
-  const kind = registry.byType.get(DESTINATION)
-  // Whoever does not know what destinations are leaves the log to those who do.
-  if (kind === undefined) return false
   const entries = await nextEntries(context, kind, from, followers)
   if (entries.length === 0) return skip(context, from, head)
   const { about, ...given } = giveOut(entries, from, followers)

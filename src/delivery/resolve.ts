@@ -3,7 +3,7 @@
 import type { LookupFunction } from 'node:net'
 import { isIP } from 'node:net'
 import type { Addresses } from './addresses.ts'
-import { guardedLookup } from './request.ts'
+import { guardedLookup } from './guard.ts'
 
 /** Prepares resolving hosts for those who connect on their own. Rejects for an address that is not allowed. */
 export function createResolver(
