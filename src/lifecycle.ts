@@ -91,8 +91,9 @@ export function toLifecycle(context: Context, { worker, close: disconnect }: Del
   return {
     start: async () => {
       if (closing !== null) throw closed()
-      await timers.start()
+      // Both at once: what begins after the end would never be ended.
       worker.start()
+      await timers.start()
     },
     stop: async () => {
       await Promise.all([timers.stop(), worker.stop()])

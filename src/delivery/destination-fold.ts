@@ -73,9 +73,9 @@ async function cancelUpTo(
   through: number,
 ): Promise<void> {
   if (destination === undefined) return
-  const { position } = destination
+  const upTo = { destination: destination.position, seq: through }
   for (let more = true; more; ) {
-    const canceled = await store.cancelDeliveries(from, position, through, CANCELED_AT_ONCE)
+    const canceled = await store.cancelDeliveries(from, upTo, CANCELED_AT_ONCE)
     more = canceled === CANCELED_AT_ONCE
   }
 }

@@ -154,9 +154,9 @@ function giveOut(
 /** The delivery of an entry to a destination. */
 export function draftOf(
   { seq, id: eventId, type: eventType, resourceId, tenant }: ReadEntry,
-  { position: destination, ordered }: DestinationRow,
+  { position: destination }: DestinationRow,
 ): DeliveryDraft {
-  return { seq, eventId, eventType, resourceId, tenant, destination, ordered }
+  return { seq, eventId, eventType, resourceId, tenant, destination }
 }
 
 // Destinations that catch up at the same time; further ones wait for their turn.

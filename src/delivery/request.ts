@@ -14,8 +14,8 @@ export interface Outgoing {
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: string | null
-  /** How long it may take from connecting to the last byte of the answer, in milliseconds. */
-  readonly timeout: number
+  /** How long it may take from connecting to the last byte of the answer, in milliseconds; null where the signal keeps the time. */
+  readonly timeout: number | null
   /** Gives it up. */
   readonly signal?: AbortSignal
 }
@@ -97,11 +97,14 @@ async function send(
   const durationMs = () => Math.round(performance.now() - start)
   try {
     const answered = await request(url, { dispatcher, method, headers, body, signal })
-    const read = await firstBytes(answered.body)
+    const { read, isWhole } = await firstBytes(answered.body)
+    // The library connects once more for a request whose connection it has cut.
+    if (!isWhole) limit.cut()
     const { statusCode, headers: sent } = answered
     return { statusCode, headers: sent, body: read, durationMs: durationMs() }
   } catch (error) {
     const cause = signal.aborted ? signal.reason : error
+    limit.cut()
     return { failure: failureOf(cause), message: causeOf(cause), durationMs: durationMs() }
   } finally {
     limit.end()
@@ -125,40 +128,50 @@ const OVER = new GivenUp('aborted', 'the request is over')
  * A signal that gives up once the time is over, or another one does. `AbortSignal.any` would leave something behind
  * in those that last, for every request.
  */
-function limitedBy(
-  timeout: number,
-  others: readonly AbortSignal[],
-): { signal: AbortSignal; end(): void } {
+function limitedBy(timeout: number | null, others: readonly AbortSignal[]): Limit {
   const over = new AbortController()
   const stop = () => over.abort(new GivenUp('aborted', 'the request was given up'))
   const late = () =>
     over.abort(new GivenUp('timed_out', `no answer within the timeout of ${timeout} ms`))
-  const timer = setTimeout(late, timeout)
+  const timer = timeout === null ? undefined : setTimeout(late, timeout)
   for (const other of others) other.addEventListener('abort', stop)
   if (others.some(({ aborted }) => aborted)) stop()
   const end = () => {
     clearTimeout(timer)
     for (const other of others) other.removeEventListener('abort', stop)
-    // The library connects once more for a request whose connection it has cut.
-    over.abort(OVER)
   }
-  return { signal: over.signal, end }
+  return { signal: over.signal, cut: () => over.abort(OVER), end }
+}
+
+interface Limit {
+  readonly signal: AbortSignal
+  /** Ends the request, whatever is left of it. */
+  cut(): void
+  /** Leaves nothing behind. */
+  end(): void
 }
 
 /** Reads what is kept of a body. The status has come already: a body that fails or does not end changes nothing. */
-async function firstBytes(body: Dispatcher.ResponseData['body']): Promise<Buffer> {
+async function firstBytes(
+  body: Dispatcher.ResponseData['body'],
+): Promise<{ readonly read: Buffer; readonly isWhole: boolean }> {
   const chunks: Buffer[] = []
   let size = 0
+  let isWhole = true
   try {
     for await (const chunk of body) {
       chunks.push(chunk)
       size += chunk.length
-      if (size >= MOST_BYTES) break
+      if (size >= MOST_BYTES) {
+        isWhole = false
+        break
+      }
     }
   } catch {
     // What has come until then is kept.
+    isWhole = false
   }
-  return Buffer.concat(chunks).subarray(0, MOST_BYTES)
+  return { read: Buffer.concat(chunks).subarray(0, MOST_BYTES), isWhole }
 }
 
 const NOT_FOUND = new Set(['ENOTFOUND', 'EAI_AGAIN', 'ENODATA'])

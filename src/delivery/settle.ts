@@ -45,7 +45,7 @@ async function verdictOn(
 ): Promise<Verdict> {
   const now = deliverer.context.clock.now().getTime()
   if (attempted === null) return { settlement: released(claimed, now), deactivation: null }
-  const verdict = judge(attempted, destination.settings, now, deliverer.chance())
+  const verdict = judge(attempted, destination.settings, now, deliverer.chance)
   if (attempted.receipt.ok) return verdict
   const current = await loadDestination(deliverer, destination.id)
   if (current === undefined || current.receiver === destination.receiver) return verdict

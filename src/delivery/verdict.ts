@@ -26,12 +26,15 @@ const LONGEST_RETRY_AFTER_MS = 24 * 3_600_000
 // As much of an answer as is kept.
 const KEPT_BYTES = 2048
 
-/** Judges an attempt: `now` is when it ended, `chance` a random number from 0 to 1. */
+// A UTF-16 unit is at most so many bytes of UTF-8.
+const MOST_BYTES_PER_UNIT = 3
+
+/** Judges an attempt: `now` is when it ended, `chance` gives a random number from 0 to 1. */
 export function judge(
   attempted: Attempted,
   settings: DeliverySettings,
   now: number,
-  chance: number,
+  chance: () => number,
 ): Verdict {
   const { claimed, receipt } = attempted
   const { seq, destination, resourceId, fence, tries } = claimed
@@ -49,7 +52,7 @@ export function judge(
     }
   }
   const nextAt = Math.round(
-    now + Math.max(jittered(wait, settings.jitter, chance), askedFor(receipt)),
+    now + Math.max(jittered(wait, settings.jitter, chance()), askedFor(receipt)),
   )
   const gone = {
     message: `the receiver wants no more events: ${receipt.error}`,
@@ -81,6 +84,7 @@ function attemptOf({ claimed, receipt, at, durationMs }: Attempted): AttemptRow 
 }
 
 function firstBytes(text: string): string {
+  if (text.length * MOST_BYTES_PER_UNIT <= KEPT_BYTES) return text.toWellFormed()
   const bytes = Buffer.from(text)
   return bytes.length <= KEPT_BYTES ? text.toWellFormed() : bytes.subarray(0, KEPT_BYTES).toString()
 }

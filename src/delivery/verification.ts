@@ -166,7 +166,7 @@ async function handshake(
     method: 'OPTIONS',
     url: config.url,
     headers: { ...config.custom_headers, 'webhook-request-origin': ORIGIN },
-    ...{ body: null, timeout: call.timeout, signal: call.signal },
+    ...{ body: null, timeout: null, signal: call.signal },
   })
   const receipt = receiptOf(returned, call)
   if (!receipt.ok || 'failure' in returned) return receipt

@@ -37,7 +37,7 @@ export function createWebhook(requests: Requests): DestinationType<WebhookConfig
 export function signed(
   { id, body }: Pick<Message, 'id' | 'body'>,
   { config, keys }: Pick<Target<WebhookConfig>, 'config' | 'keys'>,
-  { at, timeout, signal }: Pick<Call, 'at' | 'timeout' | 'signal'>,
+  { at, signal }: Pick<Call, 'at' | 'signal'>,
 ): Outgoing {
   const timestamp = `${Math.floor(at.getTime() / 1000)}`
   const headers = {
@@ -50,7 +50,7 @@ export function signed(
     [SIGNED_HEADERS.timestamp]: timestamp,
     [SIGNED_HEADERS.signature]: signatureOf(keys, { id, timestamp, body }),
   }
-  return { method: 'POST', url: config.url, headers, body, timeout, signal }
+  return { method: 'POST', url: config.url, headers, body, timeout: null, signal }
 }
 
 /** Names of headers mean the same in any case: a custom one may not come beside one of ours. */

@@ -2,7 +2,7 @@
 
 import { setMaxListeners } from 'node:events'
 import type { Clock } from '../clock.ts'
-import type { ClaimedRow } from '../store/deliveries.ts'
+import type { ClaimedRow, Claims } from '../store/deliveries.ts'
 import { attempt } from './attempt.ts'
 import { type Bell, createBell } from './bell.ts'
 import { chooseTurns, type Turn } from './claim.ts'
@@ -25,6 +25,8 @@ export interface Work {
   verifying: number
   /** What has ended and is not written yet. */
   readonly finished: Finished[]
+  /** How many wait for everything that is due to be done. */
+  draining: number
   /** Aborted when what is under way is given up. */
   giveUp: AbortController
   /** Turns come one after the other. */
@@ -41,6 +43,7 @@ export function createWork(deliverer: Deliverer): Work {
     underWay: new Set(),
     verifying: 0,
     finished: [],
+    draining: 0,
     giveUp: newSignal(),
     turning: Promise.resolve(),
   }
@@ -81,11 +84,16 @@ export async function takeTurn(work: Work, stopping: AbortSignal): Promise<Turne
   const turns = stopping.aborted ? [] : await chooseTurns(deliverer, lanes, now)
   const wishes = turns.map(({ wish }) => wish)
   const isIdle = settlements.length + wishes.length === 0
-  const claimed = isIdle ? [] : await store.settleAndClaim(settlements, wishes, () => timeOf(clock))
+  const { claimed, isStale } = isIdle
+    ? NOTHING
+    : await store.settleAndClaim(settlements, wishes, () => timeOf(clock))
   finished.splice(0, ended.length)
   for (const one of claimed) begin(work, turns, one)
-  return { isMore: isMore || verifications + turns.length + ended.length > 0, now }
+  const begun = verifications + claimed.length + ended.length
+  return { isMore: isMore || isStale || begun > 0, now }
 }
+
+const NOTHING: Claims = { claimed: [], isStale: false }
 
 // So many destinations are asked for their proofs at once.
 const MOST_VERIFIED = 16

@@ -31,16 +31,23 @@ export function createWorker(deliverer: Deliverer): Worker {
       if (running !== null) return
       running = new AbortController()
       const life = beginLife(deliverer.context, running.signal)
-      over = over.then(() => lived(work, life, () => goOn(work, life)))
+      over = over.then(() => lived(work, life, 0, () => goOn(work, life)))
     },
     stop: async () => {
       running?.abort()
       running = null
       await over
+      // What a failed drain has left.
+      if (work.underWay.size + work.finished.length > 0) await finishUp(work, 0)
     },
-    drain: () => {
+    drain: async () => {
       const life = beginLife(deliverer.context)
-      return lived(work, life, () => untilDone(work, life))
+      work.draining += 1
+      try {
+        await lived(work, life, 1, () => untilDone(work, life))
+      } finally {
+        work.draining -= 1
+      }
     },
     dispatch: () =>
       inTurn(work, async () => {
@@ -50,11 +57,16 @@ export function createWorker(deliverer: Deliverer): Worker {
   }
 }
 
-/** Works until the life ends, and then ends what is under way. */
-async function lived(work: Work, life: Life, go: () => Promise<void>): Promise<void> {
+/** Works until the life ends, and then ends what is under way; `drains` is how many drains this is. */
+async function lived(
+  work: Work,
+  life: Life,
+  drains: number,
+  go: () => Promise<void>,
+): Promise<void> {
   try {
     await go()
-    if (life.signal.aborted) await finishUp(work)
+    if (life.signal.aborted) await finishUp(work, drains)
   } finally {
     life.end()
   }
@@ -127,7 +139,9 @@ async function untilDone(work: Work, life: Life): Promise<void> {
 }
 
 /** Waits a little for what is under way, gives up the rest, and writes what has come of it. */
-async function finishUp(work: Work): Promise<void> {
+async function finishUp(work: Work, drains: number): Promise<void> {
+  // Others who drain wait for it, and would send at once again what is given up.
+  if (work.draining > drains) return
   const giveUp = setTimeout(() => work.giveUp.abort(), GRACE_MS)
   await Promise.all(work.underWay)
   clearTimeout(giveUp)

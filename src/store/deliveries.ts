@@ -28,7 +28,7 @@ export interface DestinationRow {
   readonly verifyAt: number | null
 }
 
-/** A destination as it is to be from now on; one without a position is new. */
+/** A destination as it is to be from now on. */
 export type DestinationDraft = Omit<DestinationRow, 'position'>
 
 /** An event that is to be delivered to a destination. */
@@ -40,7 +40,6 @@ export interface DeliveryDraft {
   readonly eventId: string
   readonly eventType: string
   readonly resourceId: string
-  readonly ordered: boolean
 }
 
 /** What an entry of the log makes of a destination. */
@@ -160,6 +159,13 @@ export interface Wish {
   readonly lease: number
 }
 
+/** What has been taken on. */
+export interface Claims {
+  readonly claimed: readonly ClaimedRow[]
+  /** Whether a destination has another version by now than was wished for. */
+  readonly isStale: boolean
+}
+
 /** Which deliveries to list. */
 export interface DeliveryQuery {
   /** Null for all. */
@@ -222,13 +228,8 @@ export interface DeliveryWrites {
   dispatch(step: DispatchStep): Promise<boolean>
   catchUp(step: CatchUpStep): Promise<boolean>
   /** Cancels open deliveries of a destination up to a place of the log; tells how many. */
-  cancelDeliveries(
-    from: DispatchRow,
-    destination: number,
-    through: number,
-    limit: number,
-  ): Promise<number>
-  /** Asks for events to be delivered again, in the lane of replays; those that are open stay as they are, and nothing goes to what is deleted. */
+  cancelDeliveries(from: DispatchRow, upTo: DeliveryPlace, limit: number): Promise<number>
+  /** Asks for events once more, in the lane of replays; those that are open stay, and what is deleted gets nothing. */
   replayDeliveries(drafts: readonly DeliveryDraft[], now: number): Promise<void>
   /** Asks for a delivery at once; one that somebody is at stays as it is. Gives it as it is then. */
   resendDelivery(place: DeliveryPlace, now: number): Promise<DeliveryRow | undefined>
@@ -237,10 +238,10 @@ export interface DeliveryWrites {
     settlements: readonly Settlement[],
     wishes: readonly Wish[],
     clock: () => number,
-  ): Promise<readonly ClaimedRow[]>
+  ): Promise<Claims>
   /** Takes on a verification until a time, or gives it up for null. */
   moveVerification(destination: number, from: number, to: number | null): Promise<boolean>
 }
 
 /** What is delivered to whom. */
-export interface Deliveries extends DeliveryReads, DeliveryWrites {}
+export type Deliveries = DeliveryReads & DeliveryWrites

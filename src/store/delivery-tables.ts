@@ -104,7 +104,7 @@ async function createDeliveries(db: Db): Promise<void> {
     ) strict, without rowid`.execute(db)
   await sql`
     create index pawl_deliveries_by_destination
-    on pawl_deliveries (destination, status, seq)`.execute(db)
+    on pawl_deliveries (destination, seq)`.execute(db)
   await sql`
     create index pawl_deliveries_by_status on pawl_deliveries (tenant, status, seq)`.execute(db)
   await sql`

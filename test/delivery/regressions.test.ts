@@ -31,6 +31,7 @@ import { turns } from '../support/transactions.ts'
 import { gate, until } from '../support/until.ts'
 import { make, makeDestination } from '../support/world.ts'
 import {
+  activate,
   command,
   deliveriesOf,
   deliveryOf,
@@ -703,4 +704,42 @@ describe('an engine that is stopped and at once started again', () => {
 
     expect(chat.sent.filter(({ id }) => id === after.id).length).toBe(1)
   })
+})
+
+describe('a replay that hangs', () => {
+  test('has nothing written while it is under way', async () => {
+    const database = temporaryFile()
+    const engine = await setupDelivering({}, { database })
+    const receiver = await setupReceiver()
+    const destination = await activate(engine, receiver.url)
+    for (let n = 0; n < 6; n += 1) await emit(engine)
+    await engine.clock.advance('1s')
+    const { opened, open } = gate()
+    receiver.behave(() => opened.then(() => ({})))
+    await deliveriesOf(engine).replay({ destination: destination.id })
+
+    const advanced = engine.clock.advance(0)
+    await until(() => receiver.inFlight === 1)
+    const raw = openRaw(database)
+    const before = raw.pragma('data_version', { simple: true })
+    for (let turn = 0; turn < 100; turn += 1) await setImmediate()
+    expect(raw.pragma('data_version', { simple: true })).toBe(before)
+    raw.close()
+    open()
+    await advanced
+  })
+})
+
+test('an engine that is stopped while it starts delivers nothing any more', async () => {
+  const engine = await setupDelivering()
+  const receiver = await setupReceiver()
+  await activate(engine, receiver.url)
+
+  const started = engine.start()
+  await engine.stop()
+  await started
+  await emit(engine)
+  for (let turn = 0; turn < 100; turn += 1) await setImmediate()
+
+  expect(await listed(engine)).toEqual([])
 })

@@ -208,7 +208,10 @@ describe('no connection', () => {
   test('within the time', async () => {
     const { url, open } = await silent()
     const returned = await requests().send(outgoing(url, { timeout: 200 }))
-    expect(returned).toMatchObject({ failure: 'timed_out', message: 'no answer within the timeout of 200 ms' })
+    expect(returned).toMatchObject({
+      failure: 'timed_out',
+      message: 'no answer within the timeout of 200 ms',
+    })
     expect(returned.durationMs).toBeLessThan(1000)
     await until(() => open() === 0)
   })

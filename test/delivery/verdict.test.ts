@@ -27,7 +27,7 @@ describe('an attempt', () => {
       attempted({ ok: true, statusCode: 204 }),
       settingsWith(),
       200,
-      0.5,
+      () => 0.5,
     )
 
     expect(deactivation).toBeNull()
@@ -46,13 +46,13 @@ describe('an attempt', () => {
     [0, 1200],
     [1, 2200],
   ])('that fails after %i others is tried again at %i', (tries, nextAt) => {
-    const { settlement } = judge(attempted(FAILED, tries), settingsWith(), 200, 0.5)
+    const { settlement } = judge(attempted(FAILED, tries), settingsWith(), 200, () => 0.5)
 
     expect(settlement).toMatchObject({ status: 'waiting', tries: tries + 1, nextAt })
   })
 
   test('that is the last one exhausts the delivery, and asks for a deactivation that says why', () => {
-    const { settlement, deactivation } = judge(attempted(FAILED, 2), settingsWith(), 200, 0.5)
+    const { settlement, deactivation } = judge(attempted(FAILED, 2), settingsWith(), 200, () => 0.5)
 
     expect(settlement).toMatchObject({ status: 'exhausted', tries: 3 })
     expect(deactivation).toEqual({
@@ -64,7 +64,12 @@ describe('an attempt', () => {
   })
 
   test('that is the last one deactivates whatever else is accepted, by the strict preset', () => {
-    const { deactivation } = judge(attempted(FAILED, 2), settingsWith({ isStrict: true }), 0, 0.5)
+    const { deactivation } = judge(
+      attempted(FAILED, 2),
+      settingsWith({ isStrict: true }),
+      0,
+      () => 0.5,
+    )
 
     expect(deactivation?.unlessAccepted).toBe(false)
   })
@@ -74,7 +79,7 @@ describe('an attempt', () => {
       attempted({ ok: false, error: 'http_410: gone', gone: true }),
       settingsWith(),
       0,
-      0.5,
+      () => 0.5,
     )
 
     expect(settlement.status).toBe('waiting')
@@ -91,7 +96,7 @@ describe('the wait', () => {
   ])('is longer or shorter by chance: %d', (chance, nextAt) => {
     const settings = settingsWith({ jitter: 0.2 })
 
-    expect(judge(attempted(FAILED), settings, 0, chance).settlement.nextAt).toBe(nextAt)
+    expect(judge(attempted(FAILED), settings, 0, () => chance).settlement.nextAt).toBe(nextAt)
   })
 
   test.each([
@@ -104,21 +109,26 @@ describe('the wait', () => {
   ])('is at least what the receiver asks for, up to a day: %d ms', (retryAfter, nextAt) => {
     const receipt: Receipt = { ok: false, error: 'http_503: busy', retryAfter }
 
-    expect(judge(attempted(receipt), settingsWith(), 0, 0.5).settlement.nextAt).toBe(nextAt)
+    expect(judge(attempted(receipt), settingsWith(), 0, () => 0.5).settlement.nextAt).toBe(nextAt)
   })
 })
 
 describe('what is kept', () => {
   test('of an answer is its first 2 KB, as a text', () => {
     const responseBody = `${'é'.repeat(1023)}xé`
-    const { settlement } = judge(attempted({ ok: true, responseBody }), settingsWith(), 0, 0.5)
+    const { settlement } = judge(
+      attempted({ ok: true, responseBody }),
+      settingsWith(),
+      0,
+      () => 0.5,
+    )
 
     expect(settlement.attempt?.responseBody).toBe(`${'é'.repeat(1023)}x\ufffd`)
   })
 
   test('of an answer that is not well-formed is a text that is', () => {
     const receipt: Receipt = { ok: false, error: 'bad', responseBody: '\udc00' }
-    const { attempt } = judge(attempted(receipt), settingsWith(), 0, 0.5).settlement
+    const { attempt } = judge(attempted(receipt), settingsWith(), 0, () => 0.5).settlement
 
     expect(attempt).toMatchObject({ error: 'bad', responseBody: '\ufffd' })
   })

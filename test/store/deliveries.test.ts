@@ -54,24 +54,24 @@ async function change(store: Store, parts: Partial<DestinationDraft>): Promise<b
   return store.dispatch({ from, to: { ...from, within: 0 }, deliveries: [], changed, now: NOW })
 }
 
-const draftOf = (seq: number, destination: number, ordered = true): DeliveryDraft => ({
+const draftOf = (seq: number, destination: number): DeliveryDraft => ({
   ...{ seq, destination, tenant: 'default', eventId: `evt_${seq}`, eventType: 'thing.went' },
-  ...{ resourceId: 'thg_1', ordered },
+  resourceId: 'thg_1',
 })
 
 /** Gives events out. */
 async function giveOut(store: Store, ...seqs: readonly number[]): Promise<void> {
-  const { position, ordered } = await destinationIn(store)
+  const { position } = await destinationIn(store)
   const from = await store.dispatchRow()
   const to = { position: Math.max(...seqs), within: 0 }
-  const deliveries = seqs.map((seq) => draftOf(seq, position, ordered))
+  const deliveries = seqs.map((seq) => draftOf(seq, position))
   expect(await store.dispatch({ from, to, deliveries, changed: null, now: NOW })).toBe(true)
 }
 
 /** Takes on what is due. */
-function claim(store: Store, now = NOW, version = 1): Promise<readonly ClaimedRow[]> {
+async function claim(store: Store, now = NOW, version = 1): Promise<readonly ClaimedRow[]> {
   const wish = { destination: 1, most: 10, replays: 10, version, lease: LEASE }
-  return store.settleAndClaim([], [wish], () => now)
+  return (await store.settleAndClaim([], [wish], () => now)).claimed
 }
 
 const settle = (store: Store, ...settlements: readonly Settlement[]) =>
@@ -91,7 +91,7 @@ function settlementOf(
 }
 
 async function cancelAll(store: Store): Promise<void> {
-  await store.cancelDeliveries(await store.dispatchRow(), 1, 1000, 250)
+  await store.cancelDeliveries(await store.dispatchRow(), { destination: 1, seq: 1000 }, 250)
 }
 
 const listAll = (store: Store) =>
@@ -318,7 +318,7 @@ test('canceling writes nothing where the dispatcher has moved on since', async (
   const from = await store.dispatchRow()
   await giveOut(store, 2)
 
-  await store.cancelDeliveries(from, 1, 1000, 250)
+  await store.cancelDeliveries(from, { destination: 1, seq: 1000 }, 250)
 
   expect(await statusesIn(store)).toEqual(['pending'])
 })
@@ -425,4 +425,37 @@ describe('pruning events with more deliveries than go at once', () => {
 
     expect([await leftIn(store), (await store.log()).pruned]).toEqual([0, EVENTS + 1])
   })
+})
+
+describe('after a change of the order, and a death', () => {
+  test('one event of a resource is taken on at a time', async () => {
+    const { store } = await setup({ ordered: false }, 3)
+    await giveOut(store, 2, 3)
+    await claim(store)
+    await change(store, { ordered: true })
+
+    const again = await claim(store, NOW + LEASE)
+    expect(seqsOf(again)).toEqual([2])
+    expect(await claim(store, NOW + LEASE)).toEqual([])
+    await settle(store, settlementOf(first(again), 'succeeded'))
+    expect(seqsOf(await claim(store, NOW + LEASE))).toEqual([3])
+  })
+})
+
+test('what is canceled while somebody is at it, and asked for again, stays theirs', async () => {
+  const { store, claimed } = await setupClaimed()
+  await cancelAll(store)
+
+  await store.replayDeliveries([draftOf(2, 1)], NOW)
+  expect(await claim(store)).toEqual([])
+  await settle(store, settlementOf(claimed, 'succeeded'))
+  expect(await statusesIn(store)).toEqual(['succeeded'])
+})
+
+test('wishes for another version of a destination are reported', async () => {
+  const { store } = await setup()
+  await giveOut(store, 2)
+  const wish = { destination: 1, most: 10, replays: 10, version: 9, lease: LEASE }
+
+  expect(await store.settleAndClaim([], [wish], () => NOW)).toEqual({ claimed: [], isStale: true })
 })

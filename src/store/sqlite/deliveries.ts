@@ -56,7 +56,7 @@ function createChanges(
     for (const resourceId of resourceIds) queue.arrange({ destination, resourceId })
   }
   return {
-    cancelDeliveries: (from, destination, through, limit) => {
+    cancelDeliveries: (from, { destination, seq: through }, limit) => {
       if (!isAt(from)) return 0
       const rows = open.all({ destination, through, limit })
       for (const { seq } of rows) cancel.run({ seq, destination })
@@ -113,9 +113,9 @@ function resending(database: Database) {
         replay: 0,
         status: 'pending',
         open: 1,
-        ready: slot('ready'),
-        delivering: 0,
-        next_at: slot('now'),
+        // Somebody may be at what has been canceled: then it is theirs.
+        ready: sql<number>`delivering or ${slot('ready')}`,
+        next_at: sql<number>`case delivering when 1 then next_at else ${slot('now')} end`,
         delivered_at: null,
       })
       .where('seq', '=', slot('seq'))

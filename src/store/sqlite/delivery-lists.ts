@@ -135,7 +135,7 @@ interface Stretch {
 /** An index leads to the deliveries of one status: those of several are read as far as the page reaches, and merged. */
 function stretchesOf({ statuses, destination, seq, tenant }: DeliveryQuery): readonly Stretch[] {
   if (statuses !== null) return statuses.flatMap(stretchesWith)
-  const isNarrow = seq !== null || (tenant === null && destination === null)
+  const isNarrow = destination !== null || seq !== null || tenant === null
   return isNarrow ? [{}] : STORED.map((status) => ({ status }))
 }
 

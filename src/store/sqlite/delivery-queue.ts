@@ -34,6 +34,7 @@ export function createQueue(database: Database): Queue {
   const [insert, first, promote] = [inserting(database), firstOpen(database), promoting(database)]
   const [ready, hold, earliest] = [readyOne(database), holding(database), earliestReady(database)]
   const order = orderOf(database)
+  const isOrdered = (destination: number) => order.get({ destination })?.ordered === 1
   const [free, holdAll, promoteAll] = [
     freeing(database),
     holdingAll(database),
@@ -47,8 +48,7 @@ export function createQueue(database: Database): Queue {
   }
   return {
     add: (draft, replay, now) => {
-      const { ordered } = draft
-      const front = ordered ? first.get({ ...draft }) : undefined
+      const front = isOrdered(draft.destination) ? first.get({ ...draft }) : undefined
       insert.run({ ...draft, replay, now, ready: front === undefined })
       if (front !== undefined && isBefore({ seq: draft.seq, replay }, front)) arrange(draft)
     },
@@ -58,7 +58,7 @@ export function createQueue(database: Database): Queue {
       holdAll.run({ destination })
       promoteAll.run({ destination })
     },
-    isOrdered: (destination) => order.get({ destination })?.ordered === 1,
+    isOrdered,
     nextAt: (destination) => {
       const [live, replayed] = [0, 1].map((replay) => earliest.get({ destination, replay })?.at)
       if (live === undefined || replayed === undefined) return live ?? replayed ?? null
@@ -109,9 +109,10 @@ function inserting(database: Database) {
             replay: eb.ref('excluded.replay'),
             status: 'pending',
             open: 1,
-            ready: eb.ref('excluded.ready'),
-            delivering: 0,
-            next_at: eb.ref('excluded.next_at'),
+            // Somebody may be at it still: then it is theirs.
+            ready: sql<number>`delivering or excluded.ready`,
+            next_at: sql<number>`
+              case delivering when 1 then pawl_deliveries.next_at else excluded.next_at end`,
             tries: 0,
             began: null,
             delivered_at: null,
