@@ -7,16 +7,17 @@ import { listOf, tenantOf } from '../log/filters.ts'
 import {
   fetchPage,
   fromCursor,
+  type List,
   limitOf,
   PAGE_OPTIONS,
   type PageOptions,
   type PagePromise,
   pageIssues,
+  toCursor,
 } from '../log/page.ts'
 import { idIssues, unknownKeys } from '../runtime/options.ts'
 import type { DeliveryQuery, DeliveryRow, DeliveryStatus } from '../store/deliveries.ts'
 import {
-  cursorAfter,
   type Delivery,
   type DeliveryWithAttempts,
   partsOf,
@@ -52,7 +53,8 @@ export function listDeliveries(
     {
       limit: limitOf(filter),
       read: (cursor) => readDeliveries(context, reader, filter, cursor),
-      cursorAfter: (row: DeliveryRow) => cursorAfter(context.identity, row),
+      cursorAfter: ({ seq, destination }: DeliveryRow) =>
+        toCursor(deliveryList(context), [seq, destination]),
       toItem: toDelivery,
     },
     filter?.cursor,
@@ -68,8 +70,7 @@ async function readDeliveries(
   const issues: Issue[] = [...unknownKeys(filter, FILTERS), ...filterIssues(filter)]
   const tenant = tenantOf(reader.tenant, reader.root, filter.tenant, issues)
   refuseIssues('the filter', issues)
-  const list = { identity: context.identity, name: 'deliveries' }
-  const [seq = 0, destination = 0] = fromCursor(list, cursor, 2) ?? []
+  const [seq = 0, destination = 0] = fromCursor(deliveryList(context), cursor, 2) ?? []
   const after = cursor === undefined ? null : { seq, destination }
   const places = await placesOf(context, filter)
   if (places === null) return []
@@ -77,6 +78,10 @@ async function readDeliveries(
   const statuses = status === undefined ? null : [...new Set(listOf(status))].sort()
   const query = { tenant, statuses, after, order, limit: limitOf(filter) + 1 }
   return context.store.listDeliveries({ ...query, ...places })
+}
+
+function deliveryList({ identity }: Context): List {
+  return { identity, name: 'deliveries' }
 }
 
 function filterIssues(filter: DeliveryFilter): Issue[] {

@@ -1,8 +1,8 @@
 /** What is a delivery to those who read of it? @module */
 
 import { toIso } from '../clock.ts'
-import { toCursor } from '../log/page.ts'
 import type { AttemptRow, DeliveryRow, DeliveryStatus } from '../store/deliveries.ts'
+import { isOpen } from '../store/delivery-schema.ts'
 
 /** An event on its way to a destination. */
 export interface Delivery {
@@ -49,11 +49,9 @@ export interface DeliveryWithAttempts extends Delivery {
   readonly attempt_log: readonly DeliveryAttempt[]
 }
 
-const OPEN: ReadonlySet<DeliveryStatus> = new Set(['pending', 'waiting'])
-
 /** What readers get of a row. */
 export function toDelivery(row: DeliveryRow): Delivery {
-  const isDue = OPEN.has(row.status) && row.ready && row.isGoing
+  const isDue = isOpen(row.status) && row.ready && row.isGoing
   return {
     id: deliveryId(row.eventId, row.destinationId),
     object: 'event_delivery',
@@ -105,9 +103,4 @@ export function partsOf(
     eventId: `evt_${parts.slice(0, PART_LENGTH)}`,
     destinationId: `evtd_${parts.slice(PART_LENGTH)}`,
   }
-}
-
-/** The cursor after a delivery in a list of them. */
-export function cursorAfter(identity: string, { seq, destination }: DeliveryRow): string {
-  return toCursor({ identity, name: 'deliveries' }, [seq, destination])
 }

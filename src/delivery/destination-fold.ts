@@ -8,6 +8,7 @@ import type {
   DestinationRow,
   DispatchRow,
 } from '../store/deliveries.ts'
+import { isGoing } from '../store/delivery-schema.ts'
 import type { ReadEntry } from '../store/queries.ts'
 import { DESTINATION } from './deliverer.ts'
 import { type DeliverySettings, settingsOf } from './settings.ts'
@@ -84,13 +85,12 @@ type Whereabouts = Pick<DestinationDraft, 'phase' | 'place'>
 
 /** Since when a destination that has this status is given what. */
 function next({ phase, place }: Whereabouts, status: string, { seq }: ReadEntry): Whereabouts {
-  const isGoing = phase === 'following' || phase === 'behind'
   if (status === 'deleted') return { phase: 'ended', place: null }
   if (status === 'active') {
-    if (isGoing) return { phase, place }
+    if (isGoing(phase)) return { phase, place }
     return place === null ? { phase: 'following', place } : { phase: 'behind', place }
   }
-  return isGoing ? { phase: 'stopped', place: place ?? seq } : { phase, place }
+  return isGoing(phase) ? { phase: 'stopped', place: place ?? seq } : { phase, place }
 }
 
 // What makes a destination be verified; it is asked for anything else later, on request.

@@ -3,6 +3,7 @@
 import type { Context } from '../context.ts'
 import type { Kind } from '../core/kind.ts'
 import { entryTypes } from '../log/events.ts'
+import { nowOf } from '../runtime/consumer.ts'
 import type { DeliveryDraft, DestinationRow, DispatchRow } from '../store/deliveries.ts'
 import type { ReadEntry } from '../store/queries.ts'
 import { DESTINATION, type Deliverer } from './deliverer.ts'
@@ -187,8 +188,4 @@ async function catchUpOne(context: Context, destination: DestinationRow): Promis
     deliveries: entries.map((entry) => draftOf(entry, destination)),
     now: nowOf(context),
   })
-}
-
-function nowOf({ clock }: Context): number {
-  return clock.now().getTime()
 }

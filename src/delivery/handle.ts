@@ -1,6 +1,7 @@
 /** What can be done about deliveries? `deliveries` @module */
 
 import type { ResourceView } from '../core/definition.ts'
+import type { Kind } from '../core/kind.ts'
 import { notFound, PawlError } from '../errors.ts'
 import { taken } from '../given.ts'
 import type { Reader } from '../log/events.ts'
@@ -84,7 +85,7 @@ async function verifyNow(
   if (kind === undefined) throw notFound(id, DESTINATION)
   const resource = await getResource(context, tenant, kind, id)
   if (resource.status === 'active') return resource
-  await requireVerifiable(deliverer, tenant, resource)
+  await requireVerifiable(deliverer, tenant, kind, resource)
   const life = beginLife(context)
   try {
     await verifyDestination(deliverer, id, life.signal)
@@ -98,18 +99,15 @@ async function verifyNow(
 async function requireVerifiable(
   deliverer: Deliverer,
   tenant: string,
+  kind: Kind,
   { id, status }: ResourceView,
 ): Promise<void> {
-  const { context } = deliverer
-  const kind = context.registry.byType.get(DESTINATION)
-  const explained = kind && (await explainCommand(context, tenant, kind, id, { type: 'activate' }))
+  const explained = await explainCommand(deliverer.context, tenant, kind, id, { type: 'activate' })
   const { settings } = (await loadDestination(deliverer, id)) ?? {}
-  const isManual = settings?.verification === 'manual'
-  if (explained?.accepted !== false && !isManual) return
-  const [reason, why] =
-    explained?.accepted === false
-      ? [explained.reason, explained.message]
-      : ['guard' as const, `the verification of ${id} is manual: send it activate`]
+  if (explained.accepted && settings?.verification !== 'manual') return
+  const [reason, why] = explained.accepted
+    ? (['guard', `the verification of ${id} is manual: send it activate`] as const)
+    : [explained.reason, explained.message]
   throw new PawlError('illegal_transition', `verify is not legal now: ${why}`, {
     ...{ resource_id: id, status, command: 'verify', reason, accepts: [], blockers: [] },
   })

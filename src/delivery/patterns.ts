@@ -1,14 +1,12 @@
 /** Which destinations want an event? @module */
 
+import { matches } from '../log/events.ts'
 import type { DestinationRow } from '../store/deliveries.ts'
 import type { ReadEntry } from '../store/queries.ts'
 
 /** Whether a type of events is among patterns: a type, `object.*` or `*`. */
 export function isWanted(patterns: readonly string[], type: string): boolean {
-  const object = type.slice(0, type.indexOf('.'))
-  return patterns.some(
-    (pattern) => pattern === '*' || pattern === type || pattern === `${object}.*`,
-  )
+  return patterns.some((pattern) => pattern === '*' || matches(pattern, type))
 }
 
 /** The destinations that get everything as it is given out. */

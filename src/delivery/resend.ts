@@ -4,6 +4,7 @@ import type { Context } from '../context.ts'
 import { type Issue, invalidInput, notFound, PawlError, refuseIssues } from '../errors.ts'
 import { type EventPattern, type Reader, toFilter } from '../log/events.ts'
 import { type Moment, momentOf } from '../log/filters.ts'
+import { nowOf } from '../runtime/consumer.ts'
 import { idIssues, unknownKeys } from '../runtime/options.ts'
 import { nextTurn } from '../runtime/wait.ts'
 import type { DestinationRow } from '../store/deliveries.ts'
@@ -42,7 +43,7 @@ export async function resendDelivery(
 ): Promise<Delivery> {
   const row = await findDelivery(context, reader, id)
   await requireActive(context, reader, row.destinationId, 'resend')
-  const sent = await context.store.resendDelivery(row, context.clock.now().getTime())
+  const sent = await context.store.resendDelivery(row, nowOf(context))
   if (sent === undefined) throw notFound(id, 'delivery')
   return toDelivery(sent)
 }
@@ -93,12 +94,12 @@ export async function replayLog(
 }
 
 function lineUp(
-  { store, clock }: Context,
+  context: Context,
   destination: DestinationRow,
   entries: readonly ReadEntry[],
 ): Promise<void> {
   const drafts = entries.map((entry) => draftOf(entry, destination))
-  return store.replayDeliveries(drafts, clock.now().getTime())
+  return context.store.replayDeliveries(drafts, nowOf(context))
 }
 
 /** Whether an entry is to be sent; never one about the destination itself. */

@@ -2,6 +2,7 @@
 
 import type { Context } from '../context.ts'
 import { isPawlError } from '../errors.ts'
+import { nowOf } from '../runtime/consumer.ts'
 import { inTransaction } from '../runtime/transaction.ts'
 import type { ClaimedRow, Settlement } from '../store/deliveries.ts'
 import { sendOwn } from './commands.ts'
@@ -21,7 +22,7 @@ export async function settle(
   deliverer: Deliverer,
   finished: readonly Finished[],
 ): Promise<readonly Settlement[]> {
-  const { store, clock } = deliverer.context
+  const { context } = deliverer
   const judged: Judged[] = []
   for (const one of finished) judged.push({ ...one, verdict: await verdictOn(deliverer, one) })
   const deactivating = judged.filter(({ verdict }) => verdict.deactivation !== null)
@@ -30,7 +31,7 @@ export async function settle(
     .map(({ verdict }) => verdict.settlement)
   if (deactivating.length === 0) return others
   // First, what has been accepted: it may speak for the destination.
-  await store.settleAndClaim(others, [], () => clock.now().getTime())
+  await context.store.settleAndClaim(others, [], () => nowOf(context))
   for (const one of deactivating) await deactivate(deliverer, one)
   return []
 }
@@ -43,7 +44,7 @@ async function verdictOn(
   deliverer: Deliverer,
   { claimed, destination, attempted }: Finished,
 ): Promise<Verdict> {
-  const now = deliverer.context.clock.now().getTime()
+  const now = nowOf(deliverer.context)
   if (attempted === null) return { settlement: released(claimed, now), deactivation: null }
   const verdict = judge(attempted, destination.settings, now, deliverer.chance)
   if (attempted.receipt.ok) return verdict
@@ -64,7 +65,7 @@ async function deactivate({ context }: Deliverer, judged: Judged): Promise<void>
     if (isOfStorage(error)) throw error
     // The others may not wait for ever for a destination that cannot be deactivated.
     context.onError(error)
-    await context.store.settleAndClaim([settlement], [], () => context.clock.now().getTime())
+    await context.store.settleAndClaim([settlement], [], () => nowOf(context))
   }
 }
 
@@ -72,10 +73,10 @@ async function settleAndDeactivate(
   context: Context,
   { claimed, destination, verdict: { settlement, deactivation } }: Judged,
 ): Promise<void> {
-  const { store, clock } = context
+  const { store } = context
   const before = await store.findDelivery(claimed)
   const accepted = await store.acceptedAt(claimed.destination)
-  await store.settleAndClaim([settlement], [], () => clock.now().getTime())
+  await store.settleAndClaim([settlement], [], () => nowOf(context))
   // Somebody else has been at it since, and has found something else.
   if (before?.status !== 'delivering' || before.fence !== claimed.fence) return
   const resource = await store.findResource(destination.id)

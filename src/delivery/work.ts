@@ -1,7 +1,7 @@
 /** What does a worker do in one turn? @module */
 
 import { setMaxListeners } from 'node:events'
-import type { Clock } from '../clock.ts'
+import { nowOf } from '../runtime/consumer.ts'
 import type { ClaimedRow, Claims } from '../store/deliveries.ts'
 import { attempt } from './attempt.ts'
 import { type Bell, createBell } from './bell.ts'
@@ -75,9 +75,9 @@ export interface Turned {
 /** Gives out, verifies, writes what has ended and begins what is due; nothing once the signal is aborted. */
 export async function takeTurn(work: Work, stopping: AbortSignal): Promise<Turned> {
   const { deliverer, dispatcher, lanes, finished } = work
-  const { store, clock } = deliverer.context
+  const { context } = deliverer
   const isMore = await dispatcher.advance()
-  const now = clock.now().getTime()
+  const now = nowOf(context)
   const verifications = stopping.aborted ? 0 : await verifySome(work, now)
   const ended = [...finished]
   const settlements = await settle(deliverer, ended)
@@ -86,7 +86,7 @@ export async function takeTurn(work: Work, stopping: AbortSignal): Promise<Turne
   const isIdle = settlements.length + wishes.length === 0
   const { claimed, isStale } = isIdle
     ? NOTHING
-    : await store.settleAndClaim(settlements, wishes, () => timeOf(clock))
+    : await context.store.settleAndClaim(settlements, wishes, () => nowOf(context))
   finished.splice(0, ended.length)
   for (const one of claimed) begin(work, turns, one)
   const begun = verifications + claimed.length + ended.length
@@ -116,13 +116,9 @@ async function verifySome(work: Work, now: number): Promise<number> {
 export async function writeFinished({ deliverer, finished }: Work): Promise<void> {
   const done = [...finished]
   const settlements = await settle(deliverer, done)
-  const { store, clock } = deliverer.context
-  await store.settleAndClaim(settlements, [], () => timeOf(clock))
+  const { context } = deliverer
+  await context.store.settleAndClaim(settlements, [], () => nowOf(context))
   finished.splice(0, done.length)
-}
-
-function timeOf({ now }: Clock): number {
-  return now().getTime()
 }
 
 function begin(work: Work, turns: readonly Turn[], claimed: ClaimedRow): void {

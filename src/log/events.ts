@@ -194,7 +194,8 @@ function unknownType(pattern: unknown): Issue {
   return { path: ['type'], code: 'unknown_type', message }
 }
 
-function matches(pattern: string, type: string): boolean {
+/** Whether a type is meant by a pattern: itself, or `object.*`. */
+export function matches(pattern: string, type: string): boolean {
   return (
     typeof pattern === 'string' &&
     (pattern === type || (pattern.endsWith('.*') && type.startsWith(pattern.slice(0, -1))))

@@ -1,6 +1,7 @@
 /** Are deliveries those of events that the log has, to destinations that exist? @module */
 
 import type { DeliveryRow, DestinationRow } from '../store/deliveries.ts'
+import { isOpen } from '../store/delivery-schema.ts'
 import { differ, type Inspection, readable } from './inspection.ts'
 
 // Each of them is looked up in the log.
@@ -90,8 +91,7 @@ async function verifySome(inspection: Inspection, rows: readonly DeliveryRow[]):
 
 /** Whether nothing will ever make an open delivery's turn come. */
 async function isStuck({ context: { store } }: Inspection, row: DeliveryRow): Promise<boolean> {
-  const waits = ({ status, ready }: DeliveryRow) =>
-    (status === 'pending' || status === 'waiting') && !ready
+  const waits = ({ status, ready }: DeliveryRow) => isOpen(status) && !ready
   if (!waits(row)) return false
   const first = await store.firstInQueue(row)
   // What was before it may just have ended: then its turn has come.

@@ -184,8 +184,6 @@ export interface DeliveryQuery {
 export interface DueDestination {
   readonly position: number
   readonly id: string
-  readonly tenant: string
-  readonly ordered: boolean
   readonly at: number
 }
 

@@ -84,3 +84,13 @@ export interface AttemptsTable {
   error: string | null
   response_body: string | null
 }
+
+/** Whether a delivery that is so is still to be made. */
+export function isOpen(status: string): boolean {
+  return status === 'pending' || status === 'waiting'
+}
+
+/** Whether anything may be sent to a destination in a phase. */
+export function isGoing(phase: Phase): boolean {
+  return phase === 'following' || phase === 'behind'
+}

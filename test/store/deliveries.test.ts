@@ -459,3 +459,15 @@ test('wishes for another version of a destination are reported', async () => {
 
   expect(await store.settleAndClaim([], [wish], () => NOW)).toEqual({ claimed: [], isStale: true })
 })
+
+test('a destination that wants something else by now catches up by that', async () => {
+  const { store } = await setup()
+  await change(store, { phase: 'behind', place: 1 })
+  const destination = first(await store.destinationsBehind(1))
+  await change(store, { patterns: ['thing.gone'] })
+
+  const deliveries = [draftOf(2, destination.position)]
+  const step = { destination, place: 2, joins: false, deliveries, now: NOW }
+  expect(await store.catchUp(step)).toBe(false)
+  expect(await listAll(store)).toEqual([])
+})

@@ -3,6 +3,7 @@
 import type { Database } from 'better-sqlite3'
 import { sql } from 'kysely'
 import type { DeliveryWrites, Settlement } from '../deliveries.ts'
+import { isOpen } from '../delivery-schema.ts'
 import type { Immediate } from './deferred.ts'
 import type { Queue } from './delivery-queue.ts'
 import { claimer, loggingAttempt, type Turn } from './due.ts'
@@ -103,10 +104,6 @@ function settler(
     if (status === 'succeeded') turn.accepted = turn.clock += 1
     if (turn.ordered) queue.arrange(settlement)
   }
-}
-
-function isOpen(status: Settlement['status']): boolean {
-  return status === 'pending' || status === 'waiting'
 }
 
 function updatingSettled(database: Database) {

@@ -3,7 +3,7 @@
 import type { Database } from 'better-sqlite3'
 import { type SelectQueryBuilder, type SqlBool, sql } from 'kysely'
 import type { DeliveryQuery, DeliveryReads, DeliveryRow, DeliveryStatus } from '../deliveries.ts'
-import type { Phase } from '../delivery-schema.ts'
+import { isGoing, isOpen, type Phase } from '../delivery-schema.ts'
 import type { Tables } from '../schema.ts'
 import type { Immediate } from './deferred.ts'
 import { prepare, queries } from './statement.ts'
@@ -68,14 +68,10 @@ function toDelivery({ delivering, replay, ready, phase, ...row }: Columns): Deli
     ...row,
     status: delivering === 1 && isOpen(row.status) ? 'delivering' : row.status,
     isOver: phase === 'ended',
-    isGoing: phase === 'following' || phase === 'behind',
+    isGoing: isGoing(phase),
     replay: replay === 1,
     ready: ready === 1,
   }
-}
-
-function isOpen(status: DeliveryStatus): boolean {
-  return status === 'pending' || status === 'waiting'
 }
 
 function byPlace(database: Database) {

@@ -163,11 +163,12 @@ function promoting(database: Database) {
   )
 }
 
-function holding(database: Database) {
+/** Has a delivery wait for its turn; whoever was at it has had their time. */
+export function holding(database: Database) {
   return prepare(database, (slot: Slot<'seq' | 'destination'>) =>
     queries
       .updateTable('pawl_deliveries')
-      .set({ ready: 0 })
+      .set({ ready: 0, delivering: 0 })
       .where('seq', '=', slot('seq'))
       .where('destination', '=', slot('destination')),
   )

@@ -48,13 +48,8 @@ function toDestination(row: Columns): DestinationRow {
   return { ...row, patterns: JSON.parse(row.patterns), ordered: row.ordered === 1 }
 }
 
-function toDue(
-  row: Omit<DueDestination, 'ordered' | 'at'> & {
-    readonly ordered: number
-    readonly at: number | null
-  },
-): DueDestination {
-  return { ...row, ordered: row.ordered === 1, at: row.at ?? 0 }
+function toDue(row: Omit<DueDestination, 'at'> & { readonly at: number | null }): DueDestination {
+  return { ...row, at: row.at ?? 0 }
 }
 
 const destinationColumns = [
@@ -99,7 +94,7 @@ function dueDestinations(database: Database) {
   return prepare(database, (slot) =>
     queries
       .selectFrom('pawl_destinations')
-      .select(['position', 'id', 'tenant', 'ordered', 'next_at as at'])
+      .select(['position', 'id', 'next_at as at'])
       .where('next_at', '<=', slot('now'))
       .where(
         sql<SqlBool>`next_at >= ${slot('at')} and (next_at > ${slot('at')} or position > ${slot('position')})`,
@@ -114,7 +109,7 @@ function unverifiedDestinations(database: Database) {
   return prepare(database, (slot) =>
     queries
       .selectFrom('pawl_destinations')
-      .select(['position', 'id', 'tenant', 'ordered', 'verify_at as at'])
+      .select(['position', 'id', 'verify_at as at'])
       .where('verify_at', 'is not', null)
       .where('verify_at', '<=', slot('now'))
       .orderBy('verify_at')

@@ -6,8 +6,8 @@ import type {
   DeliveryWrites,
   DestinationChange,
   DestinationDraft,
-  DestinationRow,
 } from '../deliveries.ts'
+import { isGoing } from '../delivery-schema.ts'
 import type { Immediate } from './deferred.ts'
 import { OPEN, type Queue, READY } from './delivery-queue.ts'
 import { createDestinationReads, type DestinationReads } from './destination-reads.ts'
@@ -53,21 +53,17 @@ export function createDestinations(database: Database, queue: Queue): Destinatio
       if (after.phase === 'ended') cancel.run({ destination })
       if (before !== undefined && before.ordered !== after.ordered)
         queue.reorder(destination, after.ordered)
-      if (!mayReceive(after)) return
+      if (!isGoing(after.phase)) return
       if (before?.phase === 'stopped') hurry.run({ destination, now })
       schedule.run({ destination, at: queue.nextAt(destination) })
     },
-    advance: ({ destination: { position, place: from }, place, joins }) =>
+    advance: ({ destination: { position, place: from, patterns }, place, joins }) =>
       advance.run({
-        ...{ position, from },
+        ...{ position, from, patterns: JSON.stringify(patterns) },
         phase: joins ? 'following' : 'behind',
         place: joins ? null : place,
       }) === 1,
   }
-}
-
-function mayReceive({ phase }: Pick<DestinationRow, 'phase'>): boolean {
-  return phase === 'following' || phase === 'behind'
 }
 
 function movingVerification(database: Database) {
@@ -128,13 +124,14 @@ function hurrying(database: Database) {
 }
 
 function advancing(database: Database) {
-  return prepare(database, (slot: Slot<'position' | 'from' | 'phase' | 'place'>) =>
+  return prepare(database, (slot: Slot<'position' | 'from' | 'patterns' | 'phase' | 'place'>) =>
     queries
       .updateTable('pawl_destinations')
       .set({ phase: slot('phase'), place: slot('place') })
       .where('position', '=', slot('position'))
       .where('phase', '=', 'behind')
-      .where('place', '=', slot('from')),
+      .where('place', '=', slot('from'))
+      .where('patterns', '=', slot('patterns')),
   )
 }
 

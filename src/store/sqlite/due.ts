@@ -3,7 +3,7 @@
 import type { Database } from 'better-sqlite3'
 import { sql } from 'kysely'
 import type { AttemptRow, ClaimedRow, Wish } from '../deliveries.ts'
-import { READY } from './delivery-queue.ts'
+import { holding, READY } from './delivery-queue.ts'
 import { prepare, queries, type Slot } from './statement.ts'
 
 /** A destination while its deliveries are settled and given out. */
@@ -104,16 +104,6 @@ function taking(database: Database) {
         attempts: sql<number>`attempts + delivering`,
         began: sql<number>`coalesce(began, ${slot('clock')})`,
       }))
-      .where('seq', '=', slot('seq'))
-      .where('destination', '=', slot('destination')),
-  )
-}
-
-function holding(database: Database) {
-  return prepare(database, (slot: Slot<'seq' | 'destination'>) =>
-    queries
-      .updateTable('pawl_deliveries')
-      .set({ ready: 0, delivering: 0 })
       .where('seq', '=', slot('seq'))
       .where('destination', '=', slot('destination')),
   )
