@@ -57,10 +57,14 @@ export async function withinTime(
 ): Promise<Timed | null> {
   const over = new AbortController()
   const begun = performance.now()
+  let tooLate = (_: Receipt): void => {}
   const late = new Promise<Receipt>((resolve) => {
-    over.signal.addEventListener('abort', () => setTimeout(resolve, GRACE_MS, timedOut(timeout)))
+    tooLate = resolve
   })
-  const stop = (): void => over.abort()
+  const stop = (): void => {
+    over.abort()
+    setTimeout(tooLate, GRACE_MS, timedOut(timeout))
+  }
   const deadline = setTimeout(stop, timeout)
   if (stopping.aborted) stop()
   stopping.addEventListener('abort', stop, { once: true })

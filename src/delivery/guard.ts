@@ -8,49 +8,64 @@ import type { Addresses } from './addresses.ts'
 /** Why a connection is not made: the address may not be connected to. */
 export class Blocked extends Error {}
 
+/** A request that may need a connection. */
+export interface Connecting {
+  /** Whether it needs none any more. */
+  readonly isOver: boolean
+  /** Called when it is over. */
+  onOver: (() => void) | null
+}
+
+/** A request, and who needs a connection for it. */
+export interface NeedingConnection extends Dispatcher.DispatchOptions {
+  readonly need: Connecting
+}
+
 type Connect = (
   options: buildConnector.Options,
   callback: buildConnector.Callback,
-  /** Gives up connecting. */
-  signal: AbortSignal,
+  need: Connecting,
 ) => void
 
 /**
- * Makes the connections of a pool. The library lets a request wait for its connection even when it is aborted: here,
- * connecting is given up with the request that needs it, of which a connection has only one at a time.
+ * Makes the connections of a pool. The library goes on connecting for a request that was aborted, and connects once
+ * more for one whose connection was cut: here, connecting is given up with the request that needs it, of which a
+ * connection has only one at a time.
  */
 export function givingUp(connect: Connect): NonNullable<Pool.Options['factory']> {
   return (origin, options) => {
-    let { signal } = new AbortController()
+    let need: Connecting = { isOver: false, onOver: null }
     const client = new Client(origin, {
       ...options,
-      connect: (to, callback) => connect(to, callback, signal),
+      connect: (to, callback) => connect(to, callback, need),
     })
     const dispatch = client.dispatch.bind(client)
-    client.dispatch = (sent: Dispatcher.DispatchOptions & { signal?: AbortSignal }, handler) => {
-      if (sent.signal) signal = sent.signal
+    client.dispatch = (sent: Dispatcher.DispatchOptions | NeedingConnection, handler) => {
+      if ('need' in sent) need = sent.need
       return dispatch(sent, handler)
     }
     return client
   }
 }
 
+// The library fails the requests that wait for a connection with it.
+const NOT_NEEDED = new Error('nobody needs the connection any more')
+
 /** Connects to what has been checked: a literal address as it is, a name only if all its addresses are allowed. */
 export function guardedConnector(addresses: Addresses, lookup: LookupFunction): Connect {
   // It has the time that the request has.
   const connect = buildConnector({ lookup: guardedLookup(addresses, lookup), timeout: 0 })
-  return (options, callback, signal) => {
+  return (options, callback, need) => {
     const host = options.hostname.replace(/^\[|\]$/g, '')
     // Names are checked when they have been resolved; for a literal address nothing is.
     const refusal = isIP(host) === 0 ? undefined : addresses.refusal(host)
     if (refusal !== undefined) return callback(new Blocked(refusal), null)
-    if (signal.aborted) return callback(signal.reason, null)
-    const giveUp = () => socket.destroy(signal.reason)
+    if (need.isOver) return callback(NOT_NEEDED, null)
     const socket = connect(options, (...result) => {
-      signal.removeEventListener('abort', giveUp)
+      need.onOver = null
       callback(...result)
     }) as unknown as Socket // As it is, whatever its type says.
-    return signal.addEventListener('abort', giveUp)
+    need.onOver = () => socket.destroy(NOT_NEEDED)
   }
 }
 

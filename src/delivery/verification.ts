@@ -7,7 +7,7 @@ import { type Addressee, sendOwn } from './commands.ts'
 import type { Deliverer, Destination } from './deliverer.ts'
 import { loadDestination } from './deliverer.ts'
 import type { Call, Receipt, Target } from './destination-type.ts'
-import type { Returned } from './request.ts'
+import type { Returned } from './exchange.ts'
 import type { VerificationMethod } from './settings.ts'
 import { receiptOf, signed, type WebhookConfig } from './webhook.ts'
 
@@ -166,7 +166,7 @@ async function handshake(
     method: 'OPTIONS',
     url: config.url,
     headers: { ...config.custom_headers, 'webhook-request-origin': ORIGIN },
-    ...{ body: null, timeout: null, signal: call.signal },
+    ...{ body: null, signal: call.signal },
   })
   const receipt = receiptOf(returned, call)
   if (!receipt.ok || 'failure' in returned) return receipt

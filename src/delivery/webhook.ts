@@ -6,7 +6,8 @@ import type { JsonObject, Schema } from '../core/definition.ts'
 import type { Issue } from '../errors.ts'
 import type { Addresses } from './addresses.ts'
 import type { Call, DestinationType, Message, Receipt, Target } from './destination-type.ts'
-import type { Outgoing, Requests, Returned } from './request.ts'
+import type { Returned } from './exchange.ts'
+import type { Outgoing, Requests } from './request.ts'
 import { SIGNED_HEADERS, signatureOf } from './signature.ts'
 
 /** What a webhook is set up with. */
@@ -50,7 +51,7 @@ export function signed(
     [SIGNED_HEADERS.timestamp]: timestamp,
     [SIGNED_HEADERS.signature]: signatureOf(keys, { id, timestamp, body }),
   }
-  return { method: 'POST', url: config.url, headers, body, timeout: null, signal }
+  return { method: 'POST', url: config.url, headers, body, signal }
 }
 
 /** Names of headers mean the same in any case: a custom one may not come beside one of ours. */

