@@ -109,10 +109,7 @@ async function createDeliveries(db: Db): Promise<void> {
     create index pawl_deliveries_by_status on pawl_deliveries (tenant, status, seq)`.execute(db)
   await sql`
     create index pawl_deliveries_queued
-    on pawl_deliveries (destination, resource_id, replay, seq) where open = 1`.execute(db)
-  await sql`
-    create index pawl_deliveries_ready
-    on pawl_deliveries (destination, resource_id) where ready = 1`.execute(db)
+    on pawl_deliveries (destination, resource_id, ready, replay, seq) where open = 1`.execute(db)
   await sql`
     create index pawl_deliveries_due
     on pawl_deliveries (destination, replay, next_at, seq) where ready = 1`.execute(db)

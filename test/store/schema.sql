@@ -5,8 +5,7 @@ CREATE TABLE pawl_deliveries ( seq integer not null check (seq >= 1), destinatio
 CREATE INDEX pawl_deliveries_by_destination on pawl_deliveries (destination, seq);
 CREATE INDEX pawl_deliveries_by_status on pawl_deliveries (tenant, status, seq);
 CREATE INDEX pawl_deliveries_due on pawl_deliveries (destination, replay, next_at, seq) where ready = 1;
-CREATE INDEX pawl_deliveries_queued on pawl_deliveries (destination, resource_id, replay, seq) where open = 1;
-CREATE INDEX pawl_deliveries_ready on pawl_deliveries (destination, resource_id) where ready = 1;
+CREATE INDEX pawl_deliveries_queued on pawl_deliveries (destination, resource_id, ready, replay, seq) where open = 1;
 CREATE TABLE pawl_destinations ( position integer primary key autoincrement, id text not null unique references pawl_resources (id), tenant text not null, patterns text not null check (json_valid(patterns)), ordered integer not null check (ordered in (0, 1)), phase text not null check (phase in ('new', 'following', 'behind', 'stopped', 'ended')), place integer check (place >= 0), clock integer not null default 0 check (clock >= 0), accepted integer not null default 0 check (accepted between 0 and clock), next_at integer, verify_at integer, check ((place is null) = (phase in ('new', 'following', 'ended'))) ) strict;
 CREATE INDEX pawl_destinations_behind on pawl_destinations (position) where phase = 'behind';
 CREATE INDEX pawl_destinations_due on pawl_destinations (next_at, position) where next_at is not null;

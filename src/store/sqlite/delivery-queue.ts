@@ -31,8 +31,8 @@ export const READY = sql<SqlBool>`ready = 1`
 
 /** Prepares lining up. */
 export function createQueue(database: Database): Queue {
-  const [insert, first, promote] = [inserting(database), firstOpen(database), promoting(database)]
-  const [ready, hold, earliest] = [readyOne(database), holding(database), earliestReady(database)]
+  const [insert, ready, promote] = [inserting(database), readyOne(database), promoting(database)]
+  const [hold, earliest] = [holding(database), earliestReady(database)]
   const order = orderOf(database)
   const isOrdered = (destination: number) => order.get({ destination })?.ordered === 1
   const [free, holdAll, promoteAll] = [
@@ -48,9 +48,11 @@ export function createQueue(database: Database): Queue {
   }
   return {
     add: (draft, replay, now) => {
-      const front = isOrdered(draft.destination) ? first.get({ ...draft }) : undefined
+      const { seq, destination } = draft
+      // Nobody waits unless somebody is ready.
+      const front = isOrdered(destination) ? ready.get(draft) : undefined
       insert.run({ ...draft, replay, now, ready: front === undefined })
-      if (front !== undefined && isBefore({ seq: draft.seq, replay }, front)) arrange(draft)
+      if (front !== undefined && isBefore({ seq, replay }, front)) arrange(draft)
     },
     arrange,
     reorder: (destination, ordered) => {
@@ -122,44 +124,40 @@ function inserting(database: Database) {
   )
 }
 
-/** The open deliveries of a resource, in their order. */
-function queued(slot: Slot<keyof QueuePlace>) {
-  return queries
-    .selectFrom('pawl_deliveries')
-    .where('destination', '=', slot('destination'))
-    .where('resource_id', '=', slot('resourceId'))
-    .where(OPEN)
-    .orderBy('replay')
-    .orderBy('seq')
-}
-
-function firstOpen(database: Database) {
-  return prepare(database, (slot: Slot<keyof QueuePlace>) =>
-    queued(slot).select(['seq', 'replay']).limit(sql.lit(1)),
-  )
-}
-
 /** One that is ready; one that somebody is at, if there is any. */
 function readyOne(database: Database) {
   return prepare(database, (slot: Slot<keyof QueuePlace>) =>
     queries
       .selectFrom('pawl_deliveries')
-      .select(['seq', 'delivering'])
+      .select(['seq', 'replay', 'delivering'])
       .where('destination', '=', slot('destination'))
       .where('resource_id', '=', slot('resourceId'))
+      .where(OPEN)
       .where(READY)
       .orderBy('delivering', 'desc')
       .limit(sql.lit(1)),
   )
 }
 
+/** Lets the first of those be ready that wait. */
 function promoting(database: Database) {
   return prepare(database, (slot: Slot<keyof QueuePlace>) =>
     queries
       .updateTable('pawl_deliveries')
       .set({ ready: 1 })
       .where('destination', '=', slot('destination'))
-      .where('seq', '=', queued(slot).select('seq').limit(sql.lit(1))),
+      .where('seq', '=', (eb) =>
+        eb
+          .selectFrom('pawl_deliveries')
+          .select('seq')
+          .where('destination', '=', slot('destination'))
+          .where('resource_id', '=', slot('resourceId'))
+          .where(OPEN)
+          .where(sql<SqlBool>`ready = 0`)
+          .orderBy('replay')
+          .orderBy('seq')
+          .limit(sql.lit(1)),
+      ),
   )
 }
 
