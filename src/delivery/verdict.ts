@@ -77,7 +77,9 @@ function attemptOf({ claimed, receipt, at, durationMs }: Attempted): AttemptRow 
   const { statusCode = null, responseBody = null } = receipt
   return {
     number: claimed.attempts + 1,
-    ...{ at, statusCode, durationMs },
+    at,
+    statusCode,
+    durationMs,
     error: receipt.ok ? null : receipt.error,
     responseBody: responseBody === null ? null : firstBytes(responseBody),
   }

@@ -86,15 +86,16 @@ function settler(
 ): (turn: Turn, settlement: Settlement, now: number) => void {
   const [update, log] = [updatingSettled(database), loggingAttempt(database)]
   const write = ({ ordered }: Turn, settlement: Settlement, now: number): boolean => {
-    const { status, attempt, ...place } = settlement
+    const { seq, destination, status, attempt } = settlement
     const changes = update.run({
-      ...place,
-      ...{ status, open: isOpen(status), attempts: Number(attempt !== null) },
+      ...settlement,
+      open: isOpen(status),
+      attempts: Number(attempt !== null),
       ready: isOpen(status) && !ordered,
       error: attempt?.error ?? null,
       deliveredAt: status === 'succeeded' ? now : null,
     })
-    if (changes === 1 && attempt !== null) log.run({ ...place, ...attempt })
+    if (changes === 1 && attempt !== null) log.run({ ...attempt, seq, destination })
     return changes === 1
   }
   return (turn, settlement, now) => {
@@ -102,7 +103,7 @@ function settler(
     if (!write(turn, settlement, now)) return
     const { status } = settlement
     if (status === 'succeeded') turn.accepted = turn.clock += 1
-    if (turn.ordered) queue.arrange(settlement)
+    if (turn.ordered) queue.advance(settlement)
   }
 }
 

@@ -11,12 +11,22 @@ export interface QueuePlace {
   readonly resourceId: string
 }
 
+/** How deliveries are added. */
+export interface Added {
+  readonly replay: boolean
+  /** Whether the destination wants the events of a resource in order. */
+  readonly ordered: boolean
+  readonly now: number
+}
+
 /** Lines up the deliveries of each destination and resource: of those that are in order, one is ready at a time. */
 export interface Queue {
   /** Adds a delivery, or asks for one that has ended once more; one that is open stays as it is. */
-  add(draft: DeliveryDraft, replay: boolean, now: number): void
+  add(draft: DeliveryDraft, how: Added): void
   /** Lets the first one be ready, unless somebody is at another. What is asked for by a replay comes last. */
   arrange(place: QueuePlace): void
+  /** Lets the first of those that wait be ready, unless another one is. */
+  advance(place: QueuePlace): void
   /** Lines up what is open anew, where a destination wants the events of a resource in order, or no longer does. */
   reorder(destination: number, ordered: boolean): void
   /** Whether a destination gets the events of a resource one after the other. */
@@ -28,6 +38,7 @@ export interface Queue {
 // As they stand in the conditions of the indexes: SQLite does not look for a bound value there.
 export const OPEN = sql<SqlBool>`open = 1`
 export const READY = sql<SqlBool>`ready = 1`
+const WAITING = sql<SqlBool>`ready = 0`
 
 /** Prepares lining up. */
 export function createQueue(database: Database): Queue {
@@ -41,20 +52,21 @@ export function createQueue(database: Database): Queue {
     promotingAll(database),
   ]
   const arrange = (place: QueuePlace): void => {
-    const current = ready.get({ ...place })
+    const current = ready.get(place)
     if (current?.delivering === 1) return
     if (current !== undefined) hold.run({ ...place, ...current })
-    promote.run({ ...place })
+    promote.run(place)
   }
   return {
-    add: (draft, replay, now) => {
-      const { seq, destination } = draft
+    add: (draft, { replay, ordered, now }) => {
+      const { seq } = draft
       // Nobody waits unless somebody is ready.
-      const front = isOrdered(destination) ? ready.get(draft) : undefined
+      const front = ordered ? ready.get(draft) : undefined
       insert.run({ ...draft, replay, now, ready: front === undefined })
       if (front !== undefined && isBefore({ seq, replay }, front)) arrange(draft)
     },
     arrange,
+    advance: (place) => promote.run(place),
     reorder: (destination, ordered) => {
       if (!ordered) return void free.run({ destination })
       holdAll.run({ destination })
@@ -127,38 +139,37 @@ function inserting(database: Database) {
 /** One that is ready; one that somebody is at, if there is any. */
 function readyOne(database: Database) {
   return prepare(database, (slot: Slot<keyof QueuePlace>) =>
-    queries
-      .selectFrom('pawl_deliveries')
+    openOnes(slot, READY)
       .select(['seq', 'replay', 'delivering'])
-      .where('destination', '=', slot('destination'))
-      .where('resource_id', '=', slot('resourceId'))
-      .where(OPEN)
-      .where(READY)
       .orderBy('delivering', 'desc')
       .limit(sql.lit(1)),
   )
 }
 
-/** Lets the first of those be ready that wait. */
+/** Lets the first of those that wait be ready, where nobody is. */
 function promoting(database: Database) {
   return prepare(database, (slot: Slot<keyof QueuePlace>) =>
     queries
       .updateTable('pawl_deliveries')
       .set({ ready: 1 })
       .where('destination', '=', slot('destination'))
-      .where('seq', '=', (eb) =>
-        eb
-          .selectFrom('pawl_deliveries')
-          .select('seq')
-          .where('destination', '=', slot('destination'))
-          .where('resource_id', '=', slot('resourceId'))
-          .where(OPEN)
-          .where(sql<SqlBool>`ready = 0`)
-          .orderBy('replay')
-          .orderBy('seq')
-          .limit(sql.lit(1)),
-      ),
+      .where(
+        'seq',
+        '=',
+        openOnes(slot, WAITING).select('seq').orderBy('replay').orderBy('seq').limit(sql.lit(1)),
+      )
+      .where(({ not, exists }) => not(exists(openOnes(slot, READY).select('seq')))),
   )
+}
+
+/** The open deliveries of a resource. */
+function openOnes(slot: Slot<keyof QueuePlace>, which: typeof READY) {
+  return queries
+    .selectFrom('pawl_deliveries')
+    .where('destination', '=', slot('destination'))
+    .where('resource_id', '=', slot('resourceId'))
+    .where(OPEN)
+    .where(which)
 }
 
 /** Has a delivery wait for its turn; whoever was at it has had their time. */

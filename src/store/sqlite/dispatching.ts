@@ -27,9 +27,14 @@ export function createDispatching(
     drafts: DispatchStep['deliveries'],
     { replay, now }: { readonly replay: boolean; readonly now: number },
   ): void => {
-    for (const draft of drafts) queue.add(draft, replay, now)
-    const touched = new Set(drafts.map(({ destination }) => destination))
-    for (const destination of touched) wake.run({ destination, now })
+    const orders = new Map<number, boolean>()
+    for (const draft of drafts) {
+      const { destination } = draft
+      const ordered = orders.get(destination) ?? queue.isOrdered(destination)
+      orders.set(destination, ordered)
+      queue.add(draft, { replay, ordered, now })
+    }
+    for (const destination of orders.keys()) wake.run({ destination, now })
   }
   return {
     dispatchRow: current,

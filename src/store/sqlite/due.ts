@@ -1,7 +1,7 @@
 /** Which deliveries of a destination does SQLite give out, and how are they taken on? @module */
 
 import type { Database } from 'better-sqlite3'
-import { sql } from 'kysely'
+import { type SqlBool, sql } from 'kysely'
 import type { AttemptRow, ClaimedRow, Wish } from '../deliveries.ts'
 import { holding, READY } from './delivery-queue.ts'
 import { prepare, queries, type Slot } from './statement.ts'
@@ -19,14 +19,14 @@ export interface Turn {
 export function claimer(database: Database): (turn: Turn, wish: Wish, now: number) => ClaimedRow[] {
   const [due, take, log] = [dueOf(database), taking(database), loggingAttempt(database)]
   const hold = holding(database)
-  const read = (wish: Wish, now: number) => {
-    const { destination, most } = wish
+  const read = ({ destination, most, replays }: Wish, now: number): Due[] => {
     const live = due.all({ destination, now, replay: 0, limit: most })
-    const limit = Math.min(wish.replays, most - live.length)
-    return limit === 0 ? live : [...live, ...due.all({ destination, now, replay: 1, limit })]
+    const limit = Math.min(replays, most - live.length)
+    const replayed = limit === 0 ? [] : due.all({ destination, now, replay: 1, limit })
+    return [...live, ...replayed].map(toDue)
   }
   // Where the order has changed since, several of a resource may be due: all but the first wait for their turn.
-  const oneEach = (destination: number, rows: ReturnType<typeof read>) => {
+  const oneEach = (destination: number, rows: readonly Due[]): readonly Due[] => {
     const seen = new Set<string>()
     return rows.filter(({ seq, resourceId }) => {
       const isFirst = !seen.has(resourceId)
@@ -37,20 +37,34 @@ export function claimer(database: Database): (turn: Turn, wish: Wish, now: numbe
   }
   return (turn, wish, now) => {
     const { destination, lease } = wish
-    const until = now + lease
     const rows = turn.ordered ? oneEach(destination, read(wish, now)) : read(wish, now)
-    if (rows.length > 0) turn.clock += 1
-    return rows.map(({ delivering, replay, began, takenAt, ...row }) => {
-      const { seq } = row
-      take.run({ seq, destination, until, now, clock: turn.clock })
+    if (rows.length === 0) return []
+    turn.clock += 1
+    const seqs = JSON.stringify(rows.map(({ seq }) => seq))
+    take.run({ seqs, destination, until: now + lease, now, clock: turn.clock })
+    for (const { seq, delivering, attempts, takenAt } of rows) {
       // Its lease has run out.
       if (delivering === 1)
-        log.run({ ...LOST, seq, destination, number: row.attempts + 1, at: takenAt })
-      return {
-        ...{ ...row, destination, replay: replay === 1, began: began ?? turn.clock },
-        ...{ fence: row.fence + 1, attempts: row.attempts + delivering },
-      }
-    })
+        log.run({ ...LOST, seq, destination, number: attempts + 1, at: takenAt })
+    }
+    return rows.map((row) => toClaimed(row, destination, turn))
+  }
+}
+
+function toClaimed(row: Due, destination: number, { clock }: Turn): ClaimedRow {
+  return {
+    seq: row.seq,
+    destination,
+    eventId: row.eventId,
+    eventType: row.eventType,
+    resourceId: row.resourceId,
+    replay: row.replay === 1,
+    fence: row.fence + 1,
+    attempts: row.attempts + row.delivering,
+    tries: row.tries,
+    began: row.began ?? clock,
+    data: row.data,
+    createdAt: row.createdAt,
   }
 }
 
@@ -62,25 +76,35 @@ const LOST = {
   responseBody: null,
 }
 
+/** A delivery that is due, as it is. */
+interface Due
+  extends Pick<ClaimedRow, 'seq' | 'eventId' | 'eventType' | 'resourceId' | 'fence' | 'attempts'>,
+    Pick<ClaimedRow, 'tries' | 'data' | 'createdAt'> {
+  readonly replay: number
+  readonly delivering: number
+  readonly takenAt: number | null
+  readonly began: number | null
+}
+
 function dueOf(database: Database) {
-  return prepare(database, (slot: Slot<'destination' | 'replay' | 'now' | 'limit'>) =>
+  const build = (slot: Slot<'destination' | 'replay' | 'now' | 'limit'>) =>
     queries
       .selectFrom('pawl_deliveries as delivery')
       .innerJoin('pawl_events as event', 'event.seq', 'delivery.seq')
       .select([
         'delivery.seq',
-        'delivery.event_id as eventId',
-        'delivery.event_type as eventType',
-        'delivery.resource_id as resourceId',
+        'delivery.event_id',
+        'delivery.event_type',
+        'delivery.resource_id',
         'delivery.replay',
         'delivery.delivering',
-        'delivery.taken_at as takenAt',
+        'delivery.taken_at',
         'delivery.fence',
         'delivery.attempts',
         'delivery.tries',
         'delivery.began',
         'event.data',
-        'event.created_at as createdAt',
+        'event.created_at',
       ])
       .where('delivery.destination', '=', slot('destination'))
       .where('delivery.replay', '=', slot('replay'))
@@ -88,12 +112,33 @@ function dueOf(database: Database) {
       .where('delivery.next_at', '<=', slot('now'))
       .orderBy('delivery.next_at')
       .orderBy('delivery.seq')
-      .limit(slot('limit')),
-  )
+      .limit(slot('limit'))
+  return prepare<'destination' | 'replay' | 'now' | 'limit', unknown>(database, build, true)
+}
+
+/** Gives a delivery, as an array of the columns above, the types of a row. */
+function toDue(columns: unknown): Due {
+  const row = columns as readonly unknown[]
+  const due = {
+    seq: row[0],
+    eventId: row[1],
+    eventType: row[2],
+    resourceId: row[3],
+    replay: row[4],
+    delivering: row[5],
+    takenAt: row[6],
+    fence: row[7],
+    attempts: row[8],
+    tries: row[9],
+    began: row[10],
+    data: row[11],
+    createdAt: row[12],
+  }
+  return due as Due
 }
 
 function taking(database: Database) {
-  return prepare(database, (slot: Slot<'seq' | 'destination' | 'until' | 'now' | 'clock'>) =>
+  return prepare(database, (slot: Slot<'seqs' | 'destination' | 'until' | 'now' | 'clock'>) =>
     queries
       .updateTable('pawl_deliveries')
       .set((eb) => ({
@@ -104,8 +149,11 @@ function taking(database: Database) {
         attempts: sql<number>`attempts + delivering`,
         began: sql<number>`coalesce(began, ${slot('clock')})`,
       }))
-      .where('seq', '=', slot('seq'))
-      .where('destination', '=', slot('destination')),
+      .where(
+        sql<SqlBool>`(seq, destination) in (
+          select value, ${slot('destination')} from json_each(${slot('seqs')})
+        )`,
+      ),
   )
 }
 
