@@ -158,6 +158,14 @@ function sortOf(value: unknown): string {
   }
 }
 
+// Written with a vowel and spoken without one: a user, a unit, a URL.
+const SPOKEN_WITHOUT_VOWEL = /^(?:eu|u(?:int|ni(?!n)|rl|s[aeu]))/i
+
+/** A name with its article, as messages show it. */
+export function withArticle(name: string): string {
+  return `${/^[aeiou]/i.test(name) && !SPOKEN_WITHOUT_VOWEL.test(name) ? 'an' : 'a'} ${name}`
+}
+
 // Enough of a value to recognise it.
 const BRIEF_LENGTH = 200
 

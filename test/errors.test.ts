@@ -9,6 +9,7 @@ import {
   notFound,
   PawlError,
   refuseIssues,
+  withArticle,
 } from '../src/errors.ts'
 
 const operation = { operation: 'write' }
@@ -162,5 +163,16 @@ describe('what a thrown value says', () => {
     [Object.assign(new Error('text'), { message: { not: 'a text' } }), '[object Object]'],
   ])('is said of anything: %#', (thrown, said) => {
     expect(messageOf(thrown)).toBe(said)
+  })
+})
+
+describe('an article', () => {
+  test.each([
+    ...['a credential', 'a session', 'a user', 'a unit', 'a usage_record', 'a europallet'],
+    ...['a Uint8Array', 'a URL', 'a Map', 'an agent', 'an event_destination', 'an invoice'],
+    ...['an offer', 'an update', 'an uninstall', 'an Error'],
+  ])('makes %s', (expected) => {
+    const [, name = ''] = expected.split(' ')
+    expect(withArticle(name)).toBe(expected)
   })
 })

@@ -1,6 +1,6 @@
 /** Is a value plain JSON, and what is its detached copy? @module */
 
-import type { Issue } from '../errors.ts'
+import { type Issue, withArticle } from '../errors.ts'
 
 /** How large a value may be. */
 export interface JsonLimits {
@@ -122,7 +122,7 @@ function copyOfObject(value: object, copying: Copying): unknown {
     return report(
       copying,
       'not_json',
-      `is a ${value.constructor?.name || 'class'} and not a plain object`,
+      `is ${withArticle(value.constructor?.name || 'class')} and not a plain object`,
     )
   }
   const copy: Record<string, unknown> = {}

@@ -1,6 +1,6 @@
 /** Does a payload have the shape that its schema asks for? @module */
 
-import { type Issue, invalidInput, machineInvalid } from '../errors.ts'
+import { type Issue, invalidInput, machineInvalid, withArticle } from '../errors.ts'
 import type { Command, JsonObject, Schema, SchemaIssue } from './definition.ts'
 import { detach, type JsonLimits, jsonIssues } from './json.ts'
 import type { Kind } from './kind.ts'
@@ -13,20 +13,19 @@ export interface Parsed<T> {
 
 /** Checks what `create` was given. Throws `invalid_input` with all issues. */
 export function parseInput(kind: Kind, input: unknown, limits: JsonLimits): Parsed<JsonObject> {
-  const subject = `the input of a ${kind.type}`
-  const given = plainJson(subject, input ?? {}, limits)
-  return { given, parsed: throughSchema(kind, subject, kind.input, given) as JsonObject }
+  const given = plainJson(kind, 'the input', input ?? {}, limits)
+  return { given, parsed: throughSchema(kind, 'the input', kind.input, given) as JsonObject }
 }
 
 /** Checks a command. Throws `invalid_input` with all issues; an unknown command is one. */
 export function parseCommand(kind: Kind, command: unknown, limits: JsonLimits): Parsed<Command> {
-  const given = plainJson(`the command of a ${kind.type}`, command, limits)
+  const given = plainJson(kind, 'the command', command, limits)
   const { type, ...payload } = requireType(kind, given)
   // Refused as reserved later: what does not exist here still is not the caller's to send.
   if (type.startsWith('xstate.')) return { given, parsed: { ...payload, type } }
   const schema = kind.commands.get(type)
   if (schema === undefined) throw unknownCommand(kind, type)
-  const parsed = throughSchema(kind, `the command "${type}" of a ${kind.type}`, schema, payload)
+  const parsed = throughSchema(kind, `the command "${type}"`, schema, payload)
   return { given, parsed: { ...(parsed as JsonObject), type } }
 }
 
@@ -34,9 +33,7 @@ function requireType(kind: Kind, given: unknown): Command {
   const isObject = typeof given === 'object' && given !== null && !Array.isArray(given)
   if (isObject && 'type' in given && typeof given.type === 'string') return given as Command
   const message = `has to be an object with a "type", one of: ${knownCommands(kind)}`
-  throw invalidInput(`the command of a ${kind.type}`, [
-    { path: ['type'], code: 'invalid_type', message },
-  ])
+  throw invalidInput(of(kind, 'the command'), [{ path: ['type'], code: 'invalid_type', message }])
 }
 
 function knownCommands({ commands, internal }: Kind): string {
@@ -45,28 +42,33 @@ function knownCommands({ commands, internal }: Kind): string {
 
 function unknownCommand(kind: Kind, type: string): Error {
   const message = `${JSON.stringify(type)} is not a command of ${kind.type} (commands: ${knownCommands(kind)})`
-  return invalidInput(`the command of a ${kind.type}`, [
+  return invalidInput(of(kind, 'the command'), [
     { path: ['type'], code: 'unknown_command', message },
   ])
 }
 
-function plainJson(subject: string, value: unknown, limits: JsonLimits): unknown {
+/** What was given, as messages name it. */
+function of({ type }: Kind, what: string): string {
+  return `${what} of ${withArticle(type)}`
+}
+
+function plainJson(kind: Kind, what: string, value: unknown, limits: JsonLimits): unknown {
   const { copy, issues } = detach(value, limits)
-  if (issues.length > 0) throw invalidInput(subject, issues)
+  if (issues.length > 0) throw invalidInput(of(kind, what), issues)
   return copy
 }
 
-function throughSchema(kind: Kind, subject: string, schema: Schema, value: unknown): unknown {
-  const result = validated(kind, subject, schema, value)
+function throughSchema(kind: Kind, what: string, schema: Schema, value: unknown): unknown {
+  const result = validated(kind, what, schema, value)
   if (result instanceof Promise) {
     throw machineInvalid(
       kind.type,
-      `the schema of ${subject} validates asynchronously; use a synchronous one`,
+      `the schema of ${of(kind, what)} validates asynchronously; use a synchronous one`,
     )
   }
   if (result.issues !== undefined) {
     throw invalidInput(
-      subject,
+      of(kind, what),
       result.issues.map((issue) => discreet(kind, toIssue(issue))),
     )
   }
@@ -75,7 +77,7 @@ function throughSchema(kind: Kind, subject: string, schema: Schema, value: unkno
   const where = issue.path.join('.')
   throw machineInvalid(
     kind.type,
-    `the schema of ${subject} gives what cannot be stored: ${where} ${issue.message}`,
+    `the schema of ${of(kind, what)} gives what cannot be stored: ${where} ${issue.message}`,
   )
 }
 
@@ -88,11 +90,11 @@ function discreet(kind: Kind, issue: Issue): Issue {
   return isSecret ? { ...issue, message: 'is not valid' } : issue
 }
 
-function validated(kind: Kind, subject: string, schema: Schema, value: unknown) {
+function validated(kind: Kind, what: string, schema: Schema, value: unknown) {
   try {
     return schema['~standard'].validate(value)
   } catch (cause) {
-    throw machineInvalid(kind.type, `the schema of ${subject} threw`, cause)
+    throw machineInvalid(kind.type, `the schema of ${of(kind, what)} threw`, cause)
   }
 }
 

@@ -3,7 +3,7 @@
 import { createCipheriv, createDecipheriv, createHash, createHmac, randomBytes } from 'node:crypto'
 import type { Keys } from '../context.ts'
 import type { SecretPlace } from '../core/run.ts'
-import { invalidInput, PawlError } from '../errors.ts'
+import { invalidInput, PawlError, withArticle } from '../errors.ts'
 import type { Ids } from '../ids.ts'
 
 // AES-256-GCM with the sizes that NIST SP 800-38D recommends.
@@ -96,7 +96,7 @@ function boundTo({ type, id, name }: SecretPlace): Buffer {
 }
 
 function keyMissing({ type, name }: SecretPlace): PawlError<'encryption_key_missing'> {
-  const message = `the secret "${name}" of a ${type} needs an encryption key; give createEngine the option encryptionKeys`
+  const message = `the secret "${name}" of ${withArticle(type)} needs an encryption key; give createEngine the option encryptionKeys`
   return new PawlError('encryption_key_missing', message, { resource_type: type, secret: name })
 }
 

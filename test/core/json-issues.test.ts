@@ -14,6 +14,7 @@ describe('an issue says what is wrong', () => {
     ['a broken text', '\ud800', 'holds a lone surrogate'],
     ['a broken key', { '\ud800': 1 }, 'has a key with a lone surrogate'],
     ['a date', new Date(0), 'is a Date and not a plain object'],
+    ['an error', new Error('x'), 'is an Error and not a plain object'],
     [
       'an object without a class',
       Object.create(Object.create(Object.create(null))),

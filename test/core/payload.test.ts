@@ -22,7 +22,7 @@ function kindWith(parts: object) {
     machine: createMachine({ initial: 'calm', states: { calm: { on: { go: {}, ping: {} } } } }),
     ...parts,
   })
-  const kind = createRegistry({ things: definition }, String).byType.get('thing')
+  const kind = createRegistry({ things: definition }, String).byType.get(definition.type)
   if (kind === undefined) throw new Error('the thing is not registered')
   return kind
 }
@@ -46,6 +46,16 @@ describe('an input', () => {
       message: expect.stringMatching(/^the input of a thing is not valid: n: /),
       issues: [{ path: ['n'], code: 'invalid_type' }],
     })
+  })
+
+  test('of a type that begins with a vowel is an input of an …', async () => {
+    const kind = kindWith({ type: 'event_destination', prefix: 'evtd' })
+
+    const input = await failureOf(() => parseInput(kind, { n: 'x' }, LIMITS))
+    const command = await failureOf(() => parseCommand(kind, { type: 'fly' }, LIMITS))
+
+    expect(input.message).toMatch(/^the input of an event_destination is not valid: /)
+    expect(command.message).toMatch(/^the command of an event_destination is not valid: /)
   })
 
   test('that is not JSON is refused before its schema sees it', async () => {
