@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 import type { JsonObject, Schema, Validation } from '../src/core/definition.ts'
-import { type Duration, toMilliseconds } from '../src/duration.ts'
+import { DURATION_FORM, type Duration, toMilliseconds } from '../src/duration.ts'
 import { httpUrl, jsonObject, name, stringMap } from './schemas.ts'
 
 const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/
@@ -39,9 +39,11 @@ const events = z
   .min(1)
   .refine((types) => types.length === 1 || !types.includes('*'), '"*" cannot be combined')
 
+const NO_DURATION = `must be a duration: ${DURATION_FORM}`
+
 const duration = z.union(
-  [z.number().nonnegative(), z.string().regex(DURATION)],
-  'must be a duration such as "30s", or milliseconds',
+  [z.number().nonnegative(NO_DURATION), z.string().regex(DURATION, NO_DURATION)],
+  NO_DURATION,
 )
 
 const delivery = z

@@ -51,7 +51,7 @@ describe('a duration', () => {
 
   test('that is none is named in the message, with the forms that are', () => {
     expect(() => toMilliseconds('soon' as Duration, 'timeout')).toThrowErrorMatchingInlineSnapshot(
-      `[PawlError: timeout is not valid: timeout: "soon" is not a duration; use milliseconds or a text such as "30s", "10m", "90d"]`,
+      `[PawlError: timeout is not valid: timeout: "soon" is not a duration: use a number and its unit (ms, s, m, h or d) without a space, such as "5s", "30m" or "1.5h", or a number of milliseconds]`,
     )
   })
 })

@@ -2,7 +2,7 @@
 
 import type { LookupFunction } from 'node:net'
 import type { JsonObject } from '../core/definition.ts'
-import { type Duration, toMilliseconds } from '../duration.ts'
+import { DURATION_FORM, type Duration, toMilliseconds } from '../duration.ts'
 import { type Issue, isPawlError, refuseIssues } from '../errors.ts'
 import { unknownKeys } from '../runtime/options.ts'
 
@@ -109,8 +109,12 @@ export function settingsOf(
 /** What each option has to be, beside left out. */
 const SHAPES: readonly (readonly [keyof DeliveryOptions, (value: unknown) => boolean, string])[] = [
   ['allowPrivate', Array.isArray, 'a list of ranges of addresses'],
-  ['retries', isSchedule, `a list of at most ${MOST_RETRIES} durations of at most 100 years`],
-  ['timeout', isTimeout, 'a duration from 1 ms to 5 minutes'],
+  [
+    'retries',
+    isSchedule,
+    `a list of at most ${MOST_RETRIES} durations of at most 100 years, each ${DURATION_FORM}`,
+  ],
+  ['timeout', isTimeout, `a duration from 1 ms to 5 minutes: ${DURATION_FORM}`],
   ['jitter', isPart, 'a number from 0 to 1'],
   ['verification', isMethod, '"challenge", "handshake", "ping" or "manual"'],
   ['concurrency', isConcurrency, `a whole number from 1 to ${MOST_CONCURRENCY}`],

@@ -524,8 +524,11 @@ describe('an engine that has not the type of a destination', () => {
     const { other, event, destination } = await setup()
 
     const question = { event: event.id, destination: destination.id }
-    const { reason } = await deliveriesOf(other).explain(question)
-    expect(reason).toBe('not_sendable')
+    const { delivered, reason, message } = await deliveriesOf(other).explain(question)
+    expect({ delivered, reason }).toEqual({ delivered: false, reason: 'not_sendable' })
+    expect(message).toContain(
+      `${destination.id} here: its type "chat" is not registered; give createEngine the option destinationTypes`,
+    )
   })
 
   test('tells it once to whoever hears of errors', async () => {

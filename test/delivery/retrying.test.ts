@@ -219,6 +219,24 @@ describe('a delivery that fails', () => {
   })
 
   test.each([
+    ['retries', ['5 s']],
+    ['retries', ['1w']],
+    ['retries', [-1]],
+    ['timeout', 'soon'],
+    ['timeout', true],
+  ])('says in words what a duration looks like where %s are %j', async (name, value) => {
+    const engine = await setupDelivering()
+
+    const global = await failureOf(() => openEngine({ delivery: { [name]: value } }))
+    const own = await failureOf(() => makeDestination(engine, { delivery: { [name]: value } }))
+
+    for (const { message } of [global, own])
+      expect(message).toContain(
+        'a number and its unit (ms, s, m, h or d) without a space, such as "5s", "30m" or "1.5h", or a number of milliseconds',
+      )
+  })
+
+  test.each([
     ['jitter', -0.1],
     ['jitter', 1.1],
     ['jitter', '0.2'],
