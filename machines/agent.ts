@@ -3,15 +3,15 @@
 import { assign, emit, setup } from 'xstate'
 import { z } from 'zod'
 import { type CommandsOf, defineResource } from '../src/resource.ts'
+import { strictObject } from '../src/strict-object.ts'
 import { name, nothing } from './schemas.ts'
 
-const input = z
-  .strictObject({ name, description: z.string().nullable().default(null) })
-  .describe('Creates an agent.')
+const input = strictObject({ name, description: z.string().nullable().default(null) }).describe(
+  'Creates an agent.',
+)
 
 const commands = {
-  update: z
-    .strictObject({ name, description: z.string().nullable() })
+  update: strictObject({ name, description: z.string().nullable() })
     .exactPartial()
     .describe('Changes the fields that are given.'),
   delete: nothing.describe('Deletes the agent for good.'),

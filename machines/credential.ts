@@ -5,9 +5,10 @@ import { z } from 'zod'
 import type { Checked } from '../src/core/definition.ts'
 import type { Issue } from '../src/errors.ts'
 import { type CommandsOf, defineResource } from '../src/resource.ts'
+import { strictObject } from '../src/strict-object.ts'
 import { id, nothing, reason, stringMap } from './schemas.ts'
 
-const loginDetails = z.strictObject({
+const loginDetails = strictObject({
   username: z.string().min(1),
   password: z.string().min(1),
   source_fields: stringMap.exactOptional(),
@@ -15,13 +16,12 @@ const loginDetails = z.strictObject({
 
 const externalId = z.string().max(255).nullable()
 
-const input = z
-  .strictObject({
-    source_id: id,
-    auth_method: z.enum(['username_password', 'none']).default('none'),
-    external_id: externalId.default(null),
-    auth_credentials: loginDetails.exactOptional(),
-  })
+const input = strictObject({
+  source_id: id,
+  auth_method: z.enum(['username_password', 'none']).default('none'),
+  external_id: externalId.default(null),
+  auth_credentials: loginDetails.exactOptional(),
+})
   .refine(
     ({ auth_method, auth_credentials }) =>
       (auth_method === 'none') === (auth_credentials === undefined),
@@ -34,9 +34,8 @@ const input = z
 
 const commands = {
   verify: nothing.describe('Reports that a login succeeded.'),
-  reject: z.strictObject({ reason }).describe('Reports that the source rejected a login.'),
-  update: z
-    .strictObject({ auth_credentials: loginDetails, external_id: externalId })
+  reject: strictObject({ reason }).describe('Reports that the source rejected a login.'),
+  update: strictObject({ auth_credentials: loginDetails, external_id: externalId })
     .exactPartial()
     .describe('Changes the fields that are given; new login details have to prove themselves.'),
   delete: nothing.describe('Deletes the credential and erases its secrets.'),

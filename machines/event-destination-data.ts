@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import type { JsonObject, Schema, Validation } from '../src/core/definition.ts'
 import { DURATION_FORM, type Duration, toMilliseconds } from '../src/duration.ts'
+import { strictObject } from '../src/strict-object.ts'
 import { httpUrl, jsonObject, name, stringMap } from './schemas.ts'
 
 const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/
@@ -26,7 +27,7 @@ const OTHER_FIELDS: ReadonlySet<string> = new Set([
   ...['secret', 'delivery', 'verification', 'deactivation', 'resume_from'],
 ])
 
-const webhook = z.strictObject({
+const webhook = strictObject({
   url: httpUrl.refine(hasNoPassword, 'must not hold a user name or a password'),
   custom_headers: stringMap
     .refine(areHeaders, 'must be HTTP headers')
@@ -46,28 +47,27 @@ const duration = z.union(
   NO_DURATION,
 )
 
-const delivery = z
-  .strictObject({
-    order: z.enum(['resource', 'none']),
-    retries: z
-      .array(
-        duration.refine(canBeWait, {
-          error: 'must be at most 100 years',
-          when: ({ issues }) => issues.length === 0,
-        }),
-      )
-      .max(100),
-    timeout: duration.refine(canBeTimeout, {
-      error: 'must be at least 1 ms and at most 5 minutes',
-      when: ({ issues }) => issues.length === 0,
-    }),
-    concurrency: z.int().min(1).max(1000),
-    verification: z.enum(['challenge', 'handshake', 'ping', 'manual']),
-  })
+const delivery = strictObject({
+  order: z.enum(['resource', 'none']),
+  retries: z
+    .array(
+      duration.refine(canBeWait, {
+        error: 'must be at most 100 years',
+        when: ({ issues }) => issues.length === 0,
+      }),
+    )
+    .max(100),
+  timeout: duration.refine(canBeTimeout, {
+    error: 'must be at least 1 ms and at most 5 minutes',
+    when: ({ issues }) => issues.length === 0,
+  }),
+  concurrency: z.int().min(1).max(1000),
+  verification: z.enum(['challenge', 'handshake', 'ping', 'manual']),
+})
   .exactPartial()
   .nullable()
 
-const webhookInput = z.strictObject({
+const webhookInput = strictObject({
   name,
   type: z.literal('webhook', 'must be "webhook" or the name of another type').default('webhook'),
   webhook,
@@ -75,7 +75,7 @@ const webhookInput = z.strictObject({
   delivery: delivery.default(null),
 })
 
-const webhookUpdate = z.strictObject({ name, events, webhook, delivery }).exactPartial()
+const webhookUpdate = strictObject({ name, events, webhook, delivery }).exactPartial()
 
 /** The fields that a destination is created with; one of another type has its own in place of `webhook`. */
 export type Destination = Omit<z.output<typeof webhookInput>, 'type'> & { readonly type: string }
@@ -150,7 +150,7 @@ function inputFor(given: unknown): z.ZodType<Destination> {
     events,
     delivery: delivery.default(null),
   }
-  return z.strictObject(shape) as z.ZodType<object> as z.ZodType<Destination>
+  return strictObject(shape) as z.ZodType<object> as z.ZodType<Destination>
 }
 
 function checkUpdate(given: unknown): Validation<Update> {

@@ -3,6 +3,7 @@
 import { assign, emit, setup } from 'xstate'
 import { z } from 'zod'
 import { type CommandsOf, defineResource, now } from '../src/resource.ts'
+import { strictObject } from '../src/strict-object.ts'
 import {
   changesTarget,
   type Destination,
@@ -16,30 +17,26 @@ const DAY = 86_400_000
 
 const commands = {
   activate: nothing.describe('Reports that the destination is verified.'),
-  deactivate: z
-    .strictObject({
-      reason: z.enum(['user', 'failures']).default('user'),
-      message: z.string().nullable().default(null),
-    })
-    .describe('Stops deliveries.'),
-  reactivate: z
-    .strictObject({
-      from: z
-        .union(
-          [z.enum(['resume', 'now']), z.iso.datetime({ offset: true })],
-          'must be "resume", "now" or an ISO 8601 time',
-        )
-        .default('resume'),
-    })
-    .describe(
-      'Has the destination verified again, to deliver from where it stopped, now or a time.',
-    ),
+  deactivate: strictObject({
+    reason: z.enum(['user', 'failures']).default('user'),
+    message: z.string().nullable().default(null),
+  }).describe('Stops deliveries.'),
+  reactivate: strictObject({
+    from: z
+      .union(
+        [z.enum(['resume', 'now']), z.iso.datetime({ offset: true })],
+        'must be "resume", "now" or an ISO 8601 time',
+      )
+      .default('resume'),
+  }).describe(
+    'Has the destination verified again, to deliver from where it stopped, now or a time.',
+  ),
   update,
   rotate_secret: nothing.describe('Makes a new signing secret.'),
   delete: nothing.describe('Deletes the destination for good.'),
-  fail_verification: z
-    .strictObject({ error: z.string().min(1).max(2000) })
-    .describe('Reports that the destination could not be verified.'),
+  fail_verification: strictObject({ error: z.string().min(1).max(2000) }).describe(
+    'Reports that the destination could not be verified.',
+  ),
 }
 
 type Command = CommandsOf<typeof commands>

@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import type { JsonObject } from '../src/core/definition.ts'
+import { strictObject } from '../src/strict-object.ts'
 
 /** The id of another resource. */
 export const id = z.string().min(1).max(255)
@@ -13,7 +14,7 @@ export const name = z.string().min(1)
 export const reason = z.string().exactOptional()
 
 /** A command without a payload. */
-export const nothing = z.strictObject({})
+export const nothing = strictObject({})
 
 /** An address on the web. */
 export const httpUrl = z.url({

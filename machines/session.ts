@@ -3,9 +3,10 @@
 import { assign, emit, setup } from 'xstate'
 import { z } from 'zod'
 import { type CommandsOf, defineResource, now, tell } from '../src/resource.ts'
+import { strictObject } from '../src/strict-object.ts'
 import { id, nothing, reason } from './schemas.ts'
 
-const failure = z.strictObject({
+const failure = strictObject({
   type: z.string().min(1).default('session'),
   code: z.string().min(1),
   message: z.string().min(1),
@@ -13,12 +14,12 @@ const failure = z.strictObject({
 
 const commands = {
   start: nothing.describe('Reports that the environment is ready.'),
-  end: z.strictObject({ reason }).describe('Begins the teardown and cancels the runs.'),
+  end: strictObject({ reason }).describe('Begins the teardown and cancels the runs.'),
   complete: nothing.describe('Reports that the environment is torn down.'),
-  fail: z.strictObject({ error: failure }).describe('Reports a breakdown, which fails the runs.'),
-  run_attached: z.strictObject({ run_id: id }).describe('A run was created in the session.'),
-  run_started: z.strictObject({ run_id: id }).describe('A run of the session began to execute.'),
-  run_settled: z.strictObject({ run_id: id }).describe('A run of the session has ended.'),
+  fail: strictObject({ error: failure }).describe('Reports a breakdown, which fails the runs.'),
+  run_attached: strictObject({ run_id: id }).describe('A run was created in the session.'),
+  run_started: strictObject({ run_id: id }).describe('A run of the session began to execute.'),
+  run_settled: strictObject({ run_id: id }).describe('A run of the session has ended.'),
 }
 
 /** A run of a session that has not ended. */

@@ -3,17 +3,19 @@
 import { assign, emit, setup } from 'xstate'
 import { z } from 'zod'
 import { type CommandsOf, defineResource } from '../src/resource.ts'
+import { strictObject } from '../src/strict-object.ts'
 import { httpUrl, name, nothing } from './schemas.ts'
 
-const website = z.strictObject({ url: httpUrl })
+const website = strictObject({ url: httpUrl })
 
-const input = z
-  .strictObject({ name: name.nullable().default(null), type: z.literal('website'), website })
-  .describe('Creates a source.')
+const input = strictObject({
+  name: name.nullable().default(null),
+  type: z.literal('website'),
+  website,
+}).describe('Creates a source.')
 
 const commands = {
-  update: z
-    .strictObject({ name: name.nullable(), website })
+  update: strictObject({ name: name.nullable(), website })
     .exactPartial()
     .describe('Changes the fields that are given.'),
   delete: nothing.describe('Deletes the source for good.'),

@@ -3,20 +3,17 @@
 import { emit, setup } from 'xstate'
 import { z } from 'zod'
 import { type CommandsOf, defineResource } from '../src/resource.ts'
+import { strictObject } from '../src/strict-object.ts'
 import { id, jsonObject, nothing } from './schemas.ts'
 
-const input = z
-  .strictObject({
-    task_run_id: id,
-    file_name: z.string().min(1),
-    file_type: z
-      .string()
-      .regex(/^[^\s/]+\/[^\s/]+/, 'must be a MIME type such as "application/pdf"'),
-    file_size: z.int().nonnegative(),
-    url: z.string().min(1).nullable().default(null),
-    metadata: jsonObject.nullable().default(null),
-  })
-  .describe('Records a file that a run has captured.')
+const input = strictObject({
+  task_run_id: id,
+  file_name: z.string().min(1),
+  file_type: z.string().regex(/^[^\s/]+\/[^\s/]+/, 'must be a MIME type such as "application/pdf"'),
+  file_size: z.int().nonnegative(),
+  url: z.string().min(1).nullable().default(null),
+  metadata: jsonObject.nullable().default(null),
+}).describe('Records a file that a run has captured.')
 
 const commands = { delete: nothing.describe('Deletes the record of the file for good.') }
 

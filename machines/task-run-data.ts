@@ -4,33 +4,33 @@ import { z } from 'zod'
 import type { Checked } from '../src/core/definition.ts'
 import type { Issue } from '../src/errors.ts'
 import type { CommandsOf } from '../src/resource.ts'
+import { strictObject } from '../src/strict-object.ts'
 import { mismatches } from './json-schema.ts'
 import { id, jsonObject, nothing, reason } from './schemas.ts'
 
 /** The input of a run. */
-export const input = z
-  .strictObject({
-    task_id: id,
-    session_id: id.exactOptional(),
-    credential_id: id.nullable().default(null),
-    source_id: id.nullable().default(null),
-    input: z.unknown().default(null),
-  })
+export const input = strictObject({
+  task_id: id,
+  session_id: id.exactOptional(),
+  credential_id: id.nullable().default(null),
+  source_id: id.nullable().default(null),
+  input: z.unknown().default(null),
+})
   .refine(({ source_id, credential_id }) => source_id !== null || credential_id !== null, {
     path: ['source_id'],
     error: 'a source or a credential is required',
   })
   .describe('Queues a run of a task, in a session of its own unless one is given.')
 
-const interaction = z.strictObject({
+const interaction = strictObject({
   type: z.string().min(1),
   message: z.string(),
   fields: z.array(
-    z.strictObject({ name: z.string().min(1), type: z.string().min(1), label: z.string() }),
+    strictObject({ name: z.string().min(1), type: z.string().min(1), label: z.string() }),
   ),
 })
 
-const failure = z.strictObject({
+const failure = strictObject({
   type: z.string().min(1).default('task'),
   code: z.string().min(1),
   message: z.string().min(1),
@@ -41,24 +41,22 @@ const failure = z.strictObject({
 export const commands = {
   start: nothing.describe('Reports that the run executes; its session has to be up.'),
   login_succeeded: nothing.describe('Reports that the source accepted the credential.'),
-  login_rejected: z.strictObject({ reason }).describe('Reports that the source rejected it.'),
-  require_interaction: z.strictObject({ interaction }).describe('Asks the user for input.'),
-  submit_interaction: z
-    .strictObject({ input: jsonObject })
-    .describe('Answers the question; the answer is not kept.'),
-  request_review: z
-    .strictObject({ reason, output: z.unknown().optional() })
-    .describe('Hands the output to a person for approval.'),
+  login_rejected: strictObject({ reason }).describe('Reports that the source rejected it.'),
+  require_interaction: strictObject({ interaction }).describe('Asks the user for input.'),
+  submit_interaction: strictObject({ input: jsonObject }).describe(
+    'Answers the question; the answer is not kept.',
+  ),
+  request_review: strictObject({ reason, output: z.unknown().optional() }).describe(
+    'Hands the output to a person for approval.',
+  ),
   approve: nothing.describe('Accepts the reviewed output.'),
-  reject: z.strictObject({ reason }).describe('Refuses the reviewed output.'),
-  complete: z
-    .strictObject({
-      output: z.unknown().optional(),
-      result: z.enum(['success', 'unknown']).default('success'),
-    })
-    .describe('Reports the output.'),
-  fail: z.strictObject({ errors: z.array(failure).min(1) }).describe('Reports what went wrong.'),
-  cancel: z.strictObject({ reason }).describe('Asks the run to stop; a queued run never begins.'),
+  reject: strictObject({ reason }).describe('Refuses the reviewed output.'),
+  complete: strictObject({
+    output: z.unknown().optional(),
+    result: z.enum(['success', 'unknown']).default('success'),
+  }).describe('Reports the output.'),
+  fail: strictObject({ errors: z.array(failure).min(1) }).describe('Reports what went wrong.'),
+  cancel: strictObject({ reason }).describe('Asks the run to stop; a queued run never begins.'),
   confirm_cancel: nothing.describe('Reports that the run has stopped.'),
 }
 

@@ -3,6 +3,7 @@
 import { assign, emit, setup } from 'xstate'
 import { z } from 'zod'
 import { type CommandsOf, defineResource } from '../src/resource.ts'
+import { strictObject } from '../src/strict-object.ts'
 import { type JsonSchema, schemaIssues } from './json-schema.ts'
 import { id, name, nothing } from './schemas.ts'
 
@@ -18,15 +19,15 @@ const definition = {
   prompt: z.string().nullable(),
   input_schema: jsonSchema.nullable(),
   output_schema: jsonSchema.nullable(),
-  storage: z
-    .strictObject({ enabled: z.boolean(), deduplication: z.boolean().default(false) })
-    .nullable(),
-  settings: z.strictObject({ timeout_seconds: z.int().positive().max(LONGEST_RUN_SECONDS) }),
+  storage: strictObject({
+    enabled: z.boolean(),
+    deduplication: z.boolean().default(false),
+  }).nullable(),
+  settings: strictObject({ timeout_seconds: z.int().positive().max(LONGEST_RUN_SECONDS) }),
 }
 
 const commands = {
-  update: z
-    .strictObject({ name, ...definition })
+  update: strictObject({ name, ...definition })
     .exactPartial()
     .describe('Changes the fields that are given.'),
   promote: nothing.describe(
@@ -40,17 +41,15 @@ const commands = {
 }
 
 function inputWith(timeout_seconds: number) {
-  return z
-    .strictObject({
-      name,
-      agent_id: id,
-      prompt: definition.prompt.default(null),
-      input_schema: definition.input_schema.default(null),
-      output_schema: definition.output_schema.default(null),
-      storage: definition.storage.default(null),
-      settings: definition.settings.default({ timeout_seconds }),
-    })
-    .describe('Creates a task of an agent.')
+  return strictObject({
+    name,
+    agent_id: id,
+    prompt: definition.prompt.default(null),
+    input_schema: definition.input_schema.default(null),
+    output_schema: definition.output_schema.default(null),
+    storage: definition.storage.default(null),
+    settings: definition.settings.default({ timeout_seconds }),
+  }).describe('Creates a task of an agent.')
 }
 
 type Command = CommandsOf<typeof commands>

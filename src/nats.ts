@@ -23,6 +23,7 @@ import {
   type Target,
 } from './delivery/destination-type.ts'
 import { messageOf } from './errors.ts'
+import { strictObject } from './strict-object.ts'
 
 /** What holds for all destinations of the type. */
 export interface NatsOptions {
@@ -32,24 +33,22 @@ export interface NatsOptions {
 
 const TYPE = '{type}'
 
-const config = z
-  .strictObject({
-    host,
-    port: z.int().min(1).max(65_535).exactOptional().describe('4222 by default.'),
-    tls: z.boolean().exactOptional().describe('Whether to encrypt; false by default.'),
-    subject: z
-      .string()
-      .max(500)
-      .refine(isSubject, 'must be a subject without wildcards and spaces')
-      .describe('Where to publish; "{type}" in it stands for the type of the event.'),
-    username: z.string().min(1).exactOptional(),
-    password: z.string().exactOptional(),
-    token: z.string().min(1).exactOptional(),
-  })
-  .refine(
-    ({ username, token }) => username === undefined || token === undefined,
-    'takes a user name or a token, not both',
-  )
+const config = strictObject({
+  host,
+  port: z.int().min(1).max(65_535).exactOptional().describe('4222 by default.'),
+  tls: z.boolean().exactOptional().describe('Whether to encrypt; false by default.'),
+  subject: z
+    .string()
+    .max(500)
+    .refine(isSubject, 'must be a subject without wildcards and spaces')
+    .describe('Where to publish; "{type}" in it stands for the type of the event.'),
+  username: z.string().min(1).exactOptional(),
+  password: z.string().exactOptional(),
+  token: z.string().min(1).exactOptional(),
+}).refine(
+  ({ username, token }) => username === undefined || token === undefined,
+  'takes a user name or a token, not both',
+)
 
 type Config = z.output<typeof config>
 

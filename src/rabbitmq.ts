@@ -19,6 +19,7 @@ import {
   type Target,
 } from './delivery/destination-type.ts'
 import { messageOf } from './errors.ts'
+import { strictObject } from './strict-object.ts'
 
 /** What holds for all destinations of the type. */
 export interface RabbitmqOptions {
@@ -29,7 +30,7 @@ export interface RabbitmqOptions {
 // The protocol gives the length of such texts one byte.
 const shortText = z.string().refine((text) => Buffer.byteLength(text) <= 255, 'is too long')
 
-const config = z.strictObject({
+const config = strictObject({
   host,
   port: z.int().min(1).max(65_535).exactOptional().describe('5672 by default, 5671 with `tls`.'),
   tls: z.boolean().exactOptional().describe('Whether to encrypt; false by default.'),

@@ -1,0 +1,70 @@
+/** How does one query reach PostgreSQL, and what comes back? @module */
+
+/** What `pg` and what imitates it have in common: something that runs a query. */
+export interface Client {
+  query(config: ClientQuery): Promise<ClientResult>
+}
+
+/** A connection that has been taken from a pool. */
+export interface PooledClient extends Client {
+  /** Gives it back; with true, it is closed instead. */
+  release(destroy?: boolean): void
+}
+
+/** A pool of connections, such as that of `pg`. */
+export interface Pool {
+  connect(): Promise<PooledClient>
+  end(): Promise<void>
+}
+
+/** A query as `pg` takes it. */
+export interface ClientQuery {
+  readonly text: string
+  readonly values?: unknown[]
+  /** A name under which the connection keeps it prepared. */
+  readonly name?: string
+  readonly types?: { getTypeParser(oid: number, format?: string): (text: never) => unknown }
+}
+
+/** What comes back from a query. */
+export interface ClientResult {
+  readonly rows: unknown[]
+  readonly rowCount?: number | null
+}
+
+/** A connection, as the store uses it. */
+export interface Session {
+  /** Runs a query whose text never changes. */
+  run(query: PreparedQuery, values: unknown[]): Promise<ClientResult>
+  /** Runs a query that was put together for this once. */
+  once(text: string, values?: readonly unknown[]): Promise<ClientResult>
+}
+
+/** A query that connections keep prepared. */
+export interface PreparedQuery {
+  readonly name: string
+  readonly text: string
+}
+
+/** Uses a connection. */
+export function sessionOn(client: Client): Session {
+  return {
+    run: ({ name, text }, values) => client.query({ name, text, values, types: TYPES }),
+    once: (text, values = []) => client.query({ text, values: [...values], types: TYPES }),
+  }
+}
+
+// PostgreSQL's numbers of the types whose text is not taken as it is. No place or time comes near 2⁵³.
+const PARSERS: Readonly<Record<number, (text: string) => unknown>> = {
+  16: (text) => text === 't',
+  17: (text) => Buffer.from(text.slice(2), 'hex'),
+  20: Number,
+  21: Number,
+  23: Number,
+}
+
+const AS_TEXT = (text: string): string => text
+
+const TYPES = {
+  getTypeParser: (oid: number) => (PARSERS[oid] ?? AS_TEXT) as (text: never) => unknown,
+}
