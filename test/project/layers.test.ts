@@ -137,11 +137,19 @@ const layers: Record<string, Layer> = {
     ],
   },
   'src/rabbitmq.ts': {
-    allowed: ["{ x } from 'amqplib'", "{ x } from './delivery/destination-type.ts'"],
+    allowed: [
+      "{ x } from 'amqplib'",
+      "{ x } from './delivery/destination-type.ts'",
+      "{ x } from './strict-object.ts'",
+    ],
     forbidden: ["{ x } from './engine.ts'", "{ x } from './context.ts'", "{ x } from 'undici'"],
   },
   'src/nats.ts': {
-    allowed: ["{ x } from '@nats-io/jetstream'", "{ x } from './delivery/destination-type.ts'"],
+    allowed: [
+      "{ x } from '@nats-io/jetstream'",
+      "{ x } from './delivery/destination-type.ts'",
+      "{ x } from './strict-object.ts'",
+    ],
     forbidden: ["{ x } from './engine.ts'", "{ x } from './context.ts'", "{ x } from 'amqplib'"],
   },
   'src/engine.ts': {
@@ -171,6 +179,7 @@ const layers: Record<string, Layer> = {
     allowed: [
       "{ x } from '../src/resource.ts'",
       "{ x } from '../src/duration.ts'",
+      "{ x } from '../src/strict-object.ts'",
       "type { X } from '../src/core/definition.ts'",
       "type { X } from '../src/errors.ts'",
       "{ x } from './task-run.ts'",
