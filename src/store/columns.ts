@@ -1,7 +1,7 @@
 /** Under which names do columns become fields? The one place where snake case turns into camel case. @module */
 
-import type { ResourceRow, SealedEntry, TimerRow } from '../../core/rows.ts'
-import type { Placed, ReadEntry } from '../queries.ts'
+import type { ResourceRow, SealedEntry, TimerRow } from '../core/rows.ts'
+import type { Placed, ReadEntry } from './queries.ts'
 
 /** The columns of a resource. */
 export const resourceColumns = [

@@ -3,8 +3,8 @@
 import type { Database } from 'better-sqlite3'
 import type { Answers, Question } from '../../core/questions.ts'
 import type { OutcomeRow, ResourceRow } from '../../core/rows.ts'
+import { resourceColumns, timerColumns, toPlacedResource, toTimerRow } from '../columns.ts'
 import type { Placed } from '../queries.ts'
-import { resourceColumns, timerColumns, toPlacedResource, toTimerRow } from './columns.ts'
 import { headReader } from './listing.ts'
 import { prepare, queries } from './statement.ts'
 

@@ -3,9 +3,9 @@
 import type { Database } from 'better-sqlite3'
 import type { SealedEntry } from '../../core/rows.ts'
 import type { Audit } from '../audit.ts'
+import { entryColumns, toEntryRow } from '../columns.ts'
 import { resourceReader } from './answers.ts'
 import { type Chain, createChain, MILESTONE, STEPS } from './chain.ts'
-import { entryColumns, toEntryRow } from './columns.ts'
 import type { Immediate } from './deferred.ts'
 import { prepare, queries } from './statement.ts'
 

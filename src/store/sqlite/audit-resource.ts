@@ -3,8 +3,6 @@
 import type { Database } from 'better-sqlite3'
 import type { ResourceRow, SealedEntry } from '../../core/rows.ts'
 import type { Audit, Audited, BaseRow, ResourceSlice } from '../audit.ts'
-import type { Placed } from '../queries.ts'
-import { createChain } from './chain.ts'
 import {
   entryColumns,
   resourceColumns,
@@ -12,7 +10,9 @@ import {
   toEntryRow,
   toResourceRow,
   toTimerRow,
-} from './columns.ts'
+} from '../columns.ts'
+import type { Placed } from '../queries.ts'
+import { createChain } from './chain.ts'
 import { audited, EVENTS, RESOURCES } from './damage.ts'
 import type { Immediate } from './deferred.ts'
 import { listedPlace } from './listing.ts'

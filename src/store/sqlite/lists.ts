@@ -2,9 +2,9 @@
 
 import type { Database, Statement } from 'better-sqlite3'
 import { type Compilable, type RawBuilder, type SqlBool, sql } from 'kysely'
+import { resourceColumns, timerColumns, toResourceRow, toTimerRow } from '../columns.ts'
 import type { ResourceQuery, TimerQuery } from '../queries.ts'
 import type { Reads } from '../store.ts'
-import { resourceColumns, timerColumns, toResourceRow, toTimerRow } from './columns.ts'
 import type { Immediate } from './deferred.ts'
 import { notedStatuses } from './distinct.ts'
 import { createEntryLister } from './entry-lists.ts'

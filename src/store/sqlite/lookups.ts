@@ -2,9 +2,9 @@
 
 import type { Database } from 'better-sqlite3'
 import { firstIdAt } from '../../ids.ts'
+import { entryColumns, timerColumns, toEntryRow, toTimerRow } from '../columns.ts'
 import type { LogRow, Reads } from '../store.ts'
 import { resourceReader } from './answers.ts'
-import { entryColumns, timerColumns, toEntryRow, toTimerRow } from './columns.ts'
 import type { Immediate } from './deferred.ts'
 import { following } from './distinct.ts'
 import { LISTED, logRow } from './listing.ts'
