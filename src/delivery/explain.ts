@@ -2,11 +2,14 @@
 
 import { toIso } from '../clock.ts'
 import type { Context } from '../context.ts'
-import { notFound, refuseIssues } from '../errors.ts'
+import type { ResourceView } from '../core/definition.ts'
+import type { ResourceRow } from '../core/rows.ts'
+import { isPawlError, notFound, refuseIssues } from '../errors.ts'
 import type { Reader } from '../log/events.ts'
+import { resourceAt } from '../log/time-travel.ts'
 import { idIssues, unknownKeys } from '../runtime/options.ts'
 import type { DeliveryRow, DestinationRow } from '../store/deliveries.ts'
-import type { ReadEntry } from '../store/queries.ts'
+import type { EntryQuery, ReadEntry } from '../store/queries.ts'
 import { DESTINATION, type Deliverer, problemWith } from './deliverer.ts'
 import { givenOutTo } from './dispatch.ts'
 import { isWanted } from './patterns.ts'
@@ -67,7 +70,7 @@ export async function explainDelivery(
   const place = destination && { seq: entry.seq, destination: destination.position }
   const delivery = place && (await store.findDelivery(place))
   return delivery === undefined
-    ? explainAbsence(context, entry, resource.id, destination)
+    ? explainAbsence(context, entry, resource, destination)
     : explainDeliveryRow(deliverer, delivery)
 }
 
@@ -107,39 +110,44 @@ async function explainDeliveryRow(
   return because('pending', 'its first attempt is due')
 }
 
-/** Says why there is no delivery: from what the log says of the destination at that time. */
+/** Says why there is no delivery. */
 async function explainAbsence(
   context: Context,
   entry: ReadEntry,
-  id: string,
+  resource: ResourceRow,
   destination: DestinationRow | undefined,
 ): Promise<DeliveryExplanation> {
   if (entry.internal) return because('internal', 'it is an internal entry, which nobody is sent')
-  const { store } = context
-  if (entry.resourceId === id)
+  if (entry.resourceId === resource.id)
     return because('own_event', 'no destination is sent what is about itself')
   const position = await givenOutTo(context)
-  if (
-    destination === undefined ||
-    entry.seq > position ||
-    entry.seq > (destination.place ?? position)
-  )
-    return notYet(destination)
-  const [then] = await store.listEntries({
-    ...{ tenant: null, resourceId: destination.id, types: null, internal: true, since: null },
-    ...{ until: null, after: entry.seq, upTo: null, order: 'desc', limit: 1 },
-  })
-  const cure = destination.phase === 'ended' ? 'by now it is deleted' : 'replay sends it anyway'
+  if (entry.seq > Math.min(position, destination?.place ?? position)) return notYet(destination)
+  return explainPassing(context, entry, resource, destination)
+}
+
+/** Says why an event that has been given out went past a destination: from what that was at the time. */
+async function explainPassing(
+  context: Context,
+  { seq, type }: ReadEntry,
+  resource: ResourceRow,
+  destination: DestinationRow | undefined,
+): Promise<DeliveryExplanation> {
+  const then = await asItWas(context, resource, seq)
+  const cure = resource.status === 'deleted' ? 'by now it is deleted' : 'replay sends it anyway'
   if (then === undefined)
     return because('before_activation', `the destination did not exist yet; ${cure}`)
-  const { status, events } = JSON.parse(then.data) as { status: string; events: readonly string[] }
-  if (!isWanted(events, entry.type)) {
-    const message = `the destination wanted ${events.join(', ')} at that time, and ${entry.type} is none of these`
+  if (destination === undefined) return notYet(destination)
+  const { status, events } = then
+  if (await isBeforeActivation(context, status, destination, seq)) {
+    const message = `the destination was ${status} at that time, and had never been active; ${cure}`
+    return because('before_activation', message)
+  }
+  if (!isWanted(events, type)) {
+    const message = `the destination wanted ${events.join(', ')} at that time, and ${type} is none of these`
     return because('not_matched', message)
   }
   if (status === 'active') return because('skipped', 'the destination has passed over it since')
-  const reason = destination.phase === 'new' ? 'before_activation' : 'skipped'
-  return because(reason, `the destination was ${status} at that time; ${cure}`)
+  return because('skipped', `the destination was ${status} at that time; ${cure}`)
 }
 
 function notYet(destination: DestinationRow | undefined): DeliveryExplanation {
@@ -149,4 +157,43 @@ function notYet(destination: DestinationRow | undefined): DeliveryExplanation {
       'the destination is not active; it goes on before this event when it is',
     )
   return because('not_dispatched', 'it has not been given out to destinations yet')
+}
+
+interface Then {
+  readonly status: string
+  readonly events: readonly string[]
+}
+
+/** What a destination was at a place of the log, also where that has been pruned; undefined before there was one. */
+async function asItWas(
+  context: Context,
+  { id, tenant, type }: ResourceRow,
+  place: number,
+): Promise<Then | undefined> {
+  const kind = context.registry.byType.get(type)
+  if (kind === undefined) throw notFound(id, type)
+  try {
+    return (await resourceAt(context, tenant, kind, id, place)) as ResourceView & Then
+  } catch (error) {
+    if (isPawlError(error, 'not_found')) return undefined
+    throw error
+  }
+}
+
+/** Whether a destination had not been active yet at a place of the log; one whose beginning has been pruned had. */
+async function isBeforeActivation(
+  { store }: Context,
+  status: string,
+  { id, phase }: DestinationRow,
+  place: number,
+): Promise<boolean> {
+  if (status === 'active' || status === 'deleted') return false
+  if (phase === 'new') return true
+  const query: Omit<EntryQuery, 'types'> = {
+    ...{ tenant: null, resourceId: id, internal: true, since: null, until: null },
+    ...{ after: null, upTo: place, order: 'asc', limit: 1 },
+  }
+  const [first] = await store.listEntries({ ...query, types: null })
+  const [activated] = await store.listEntries({ ...query, types: [`${DESTINATION}.activated`] })
+  return first?.resourceVersion === 1 && activated === undefined
 }

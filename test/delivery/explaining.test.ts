@@ -210,16 +210,101 @@ describe('explain', () => {
     })
   })
 
-  test('names an event that was before the destination', async () => {
-    const engine = await setupDelivering()
-    const receiver = await setupReceiver()
-    const event = await emit(engine)
-    const destination = await activate(engine, receiver.url)
+  describe('names an event before the first activation', () => {
+    test.each<[string, readonly (readonly [string, { readonly from: string }?])[]]>([
+      ['and activated', [['activate']]],
+      ['and not activated yet', []],
+      ['and deactivated', [['deactivate']]],
+      ['deactivated, and activated at last', [['deactivate'], ['reactivate'], ['activate']]],
+      [
+        'deactivated, and activated from then on',
+        [['deactivate'], ['reactivate', { from: 'now' }], ['activate']],
+      ],
+      ['and deleted', [['delete']]],
+      ['activated, and deactivated', [['activate'], ['deactivate']]],
+    ])('of a destination that was created, %s', async (_, after) => {
+      const engine = await setupDelivering({ verification: 'manual' })
+      const destination = await makeDestination(engine, { events: ['session.*', 'agent.*'] })
+      const event = await emit(engine)
+      for (const [type, payload] of after) await command(engine, destination, type, payload)
+      await engine.clock.advance('1s')
+
+      const { delivered, reason, message } = await explain(engine, event, destination)
+      expect({ delivered, reason }).toEqual({ delivered: false, reason: 'before_activation' })
+      expect(message).toContain('pending_verification')
+    })
+
+    test('of a destination that had been deactivated instead', async () => {
+      const engine = await setupDelivering({ verification: 'manual' })
+      const destination = await makeDestination(engine)
+      await command(engine, destination, 'deactivate')
+      const event = await emit(engine)
+      await command(engine, destination, 'reactivate')
+      await command(engine, destination, 'activate')
+      await engine.clock.advance('1s')
+
+      const { reason, message } = await explain(engine, event, destination)
+      expect(reason).toBe('before_activation')
+      expect(message).toContain('inactive')
+    })
+
+    test('of a destination that did not exist yet', async () => {
+      const engine = await setupDelivering()
+      const receiver = await setupReceiver()
+      const event = await emit(engine)
+      const destination = await activate(engine, receiver.url)
+      await engine.clock.advance('1s')
+
+      const { delivered, reason, message } = await explain(engine, event, destination)
+      expect({ delivered, reason }).toEqual({ delivered: false, reason: 'before_activation' })
+      expect(message).toContain('did not exist yet')
+    })
+
+    test('of a destination that has not been given out itself', async () => {
+      const { engine } = await setupDelivery()
+      const event = await emit(engine)
+      await engine.clock.advance('1s')
+      const destination = await makeDestination(engine)
+      const fresh = await emit(engine)
+
+      expect((await explain(engine, event, destination)).reason).toBe('before_activation')
+      expect((await explain(engine, fresh, destination)).reason).toBe('not_dispatched')
+    })
+
+    test('whether or not it is wanted', async () => {
+      const engine = await setupDelivering({ verification: 'manual' })
+      const destination = await makeDestination(engine, { events: ['session.*'] })
+      const event = await emit(engine)
+      await command(engine, destination, 'activate')
+      await engine.clock.advance('1s')
+
+      expect((await explain(engine, event, destination)).reason).toBe('before_activation')
+    })
+
+    test('only once it has been given out', async () => {
+      const engine = await setupDelivering({ verification: 'manual' })
+      const destination = await makeDestination(engine)
+      const event = await emit(engine)
+      await command(engine, destination, 'activate')
+
+      expect((await explain(engine, event, destination)).reason).toBe('not_dispatched')
+    })
+  })
+
+  test('knows what a destination was although its beginning has been pruned', async () => {
+    const { engine, destination } = await setupDelivery({}, { events: ['session.*'] })
+    await engine.clock.advance('60d')
+    const before = await fullLog(engine)
+    expect(await engine.prune({ events: '30d' })).toEqual({ events: before.length, held_by: null })
+    const unwanted = await emit(engine)
+    await command(engine, destination, 'deactivate')
+    const [missed] = (await handleOf(engine, 'sessions').create({})).events
+    await engine.clock.advance('1s')
+    await command(engine, destination, 'reactivate', { from: 'now' })
     await engine.clock.advance('1s')
 
-    expect(await explain(engine, event, destination)).toMatchObject({
-      ...{ delivered: false, reason: 'before_activation' },
-    })
+    expect((await explain(engine, unwanted, destination)).reason).toBe('not_matched')
+    expect(missed && (await explain(engine, missed, destination)).reason).toBe('skipped')
   })
 
   test('names an event that was passed over', async () => {
