@@ -1,9 +1,9 @@
 /** Who has sent a webhook? `pawl/webhooks`, for receivers: needs nothing but node:crypto. @module */
 
-import { type Clock, systemClock } from './clock.ts'
+import { type Clock, isDate, systemClock } from './clock.ts'
 import { isSigned, keyOf, type Message, SIGNED_HEADERS } from './delivery/signature.ts'
 import { type Duration, toMilliseconds } from './duration.ts'
-import { type Issue, PawlError, refuseIssues, type WebhookDefect } from './errors.ts'
+import { type Issue, invalidInput, PawlError, refuseIssues, type WebhookDefect } from './errors.ts'
 
 /** Headers of a request as frameworks have them: an object with names in any case, or what `fetch` gives. */
 export type WebhookHeaders =
@@ -26,15 +26,40 @@ export interface ReceivedWebhook {
   readonly now?: ReturnType<Clock['now']>
 }
 
+/** The body of a webhook that carries an event. */
+export interface WebhookEvent<Data = Readonly<Record<string, unknown>>> {
+  /** The same at every attempt, as in the header `webhook-id`: by it a receiver knows what it has had before. */
+  readonly id: string
+  readonly object: 'event'
+  /** `object.action`. */
+  readonly type: string
+  /** The summary of the resource at the time of the event. */
+  readonly data: Data
+  /** When it happened, ISO 8601, UTC. */
+  readonly created_at: string
+}
+
+/** The body of a webhook that asks whether events are wanted, before there are any. */
+export interface WebhookVerification {
+  readonly type: 'event_destination.verification' | 'event_destination.ping'
+  /** Has to come back as `{ "challenge": "…" }`; a ping has none, and any 2xx answers it. */
+  readonly challenge?: string
+  /** What only events have. */
+  readonly object?: never
+}
+
 const TOLERANCE = '5m'
 
 /**
- * Checks that a request is a webhook of pawl, and gives the event in it.
+ * Checks that a request is a webhook of pawl, and gives what is in it: an event, or before the first one the question
+ * whether events are wanted. Of other senders that sign by Standard Webhooks, name what they send: `<Theirs>`.
  *
  * Throws `webhook_invalid` with the reason for a request that does not prove itself: answer it with 400;
  * `invalid_input` for options that cannot be.
  */
-export function verifyWebhook<Received = unknown>(received: ReceivedWebhook): Received {
+export function verifyWebhook<Received = WebhookEvent | WebhookVerification>(
+  received: ReceivedWebhook,
+): Received {
   const { body, keys, tolerance, now } = checked(received)
   const [id, timestamp, signature] = Object.values(SIGNED_HEADERS).map((name) =>
     required(received.headers, name),
@@ -52,26 +77,84 @@ interface Checked {
   readonly now: number
 }
 
-function checked({ body, secrets, tolerance = TOLERANCE, now }: ReceivedWebhook): Checked {
-  const given: readonly unknown[] = typeof secrets === 'string' ? [secrets] : secrets
-  const keys = Array.isArray(given) ? given.map(keyOf) : []
-  const issues: Issue[] = []
-  if (typeof body !== 'string' && !(body instanceof Uint8Array)) {
-    const message = 'has to be the raw body, a text or bytes: read it before a JSON parser does'
-    issues.push({ path: ['body'], code: 'invalid_type', message })
+const OPTIONS = ['body', 'headers', 'secrets', 'tolerance', 'now']
+
+const SUBJECT = 'what verifyWebhook was given'
+
+function checked(received: ReceivedWebhook): Checked {
+  if (!isObject(received)) {
+    const message = 'has to be an object with body, headers and secrets'
+    throw invalidInput(SUBJECT, [{ path: [], code: 'invalid_type', message }])
   }
-  if (keys.length === 0 || keys.includes(undefined)) {
-    // Which text it was is nobody's business.
-    const message = 'have to be one or more texts "whsec_…" in base64'
-    issues.push({ path: ['secrets'], code: 'invalid_secret', message })
-  }
-  refuseIssues('the webhook', issues)
+  refuseIssues(SUBJECT, [...unknownOptions(received), ...wrongOptions(received)])
+  const { body, secrets, tolerance = TOLERANCE, now = systemClock.now() } = received
   return {
     body,
-    keys: keys.flatMap((key) => key ?? []),
+    keys: listOf(secrets).flatMap((secret) => keyOf(secret) ?? []),
     tolerance: toMilliseconds(tolerance, 'tolerance'),
-    now: (now ?? systemClock.now()).getTime(),
+    now: now.getTime(),
   }
+}
+
+function unknownOptions(received: object): Issue[] {
+  const message = `does not exist (options: ${OPTIONS.join(', ')})`
+  return Object.keys(received)
+    .filter((name) => !OPTIONS.includes(name))
+    .map((name) => ({ path: [name], code: 'unknown_option', message }))
+}
+
+type Shape = readonly [
+  name: keyof ReceivedWebhook,
+  code: string,
+  fits: (value: unknown) => boolean,
+  what: string,
+]
+
+const SHAPES: readonly Shape[] = [
+  [
+    'body',
+    'invalid_type',
+    isBody,
+    'the raw body, a text or bytes: read it before a JSON parser does',
+  ],
+  ['headers', 'invalid_type', isObject, 'the headers of the request, by their names'],
+  // Which text it was is nobody's business.
+  [
+    'secrets',
+    'invalid_secret',
+    areSecrets,
+    'the secret that the destination got when it was created, a text "whsec_…" in base64, or a list of such',
+  ],
+  ['now', 'invalid_time', isMoment, 'a Date'],
+]
+
+function wrongOptions(received: ReceivedWebhook): Issue[] {
+  return SHAPES.filter(([name, , fits]) => !fits(received[name])).map(([name, code, , what]) => ({
+    path: [name],
+    code,
+    message: `${received[name] === undefined ? 'is missing: it ' : ''}has to be ${what}`,
+  }))
+}
+
+function isBody(value: unknown): boolean {
+  return typeof value === 'string' || value instanceof Uint8Array
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function areSecrets(value: unknown): boolean {
+  const secrets = listOf(value)
+  return secrets.length > 0 && secrets.every((secret) => keyOf(secret) !== undefined)
+}
+
+function listOf(secrets: unknown): readonly unknown[] {
+  return Array.isArray(secrets) ? secrets : [secrets]
+}
+
+function isMoment(value: unknown): boolean {
+  return value === undefined || (isDate(value) && !Number.isNaN(value.getTime()))
 }
 
 function required(headers: WebhookHeaders, name: string): string {

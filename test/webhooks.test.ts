@@ -107,17 +107,74 @@ describe('it refuses', () => {
     const failure = await failureOf(async () => verifyWebhook({ ...withHeaders(headers), body }))
     expect(failure).toMatchObject({ code: 'webhook_invalid', reason: 'body_malformed' })
   })
+})
 
-  test.each<[string, object]>([
-    ['a body that a parser has already read', { body: { test: 1 } }],
-    ['no secret at all', { secrets: [] }],
-    ['a secret that is none', { secrets: 'whsec_not base64' }],
-    ['a secret without its prefix', { secrets: OTHER.slice('whsec_'.length) }],
-    ['a tolerance that is none', { tolerance: 'soon' }],
-  ])('%s', async (_, changes) => {
+describe('it cannot be asked with', () => {
+  const SECRETS =
+    'has to be the secret that the destination got when it was created, a text "whsec_…" in base64, or a list of such'
+
+  test.each<[string, object, string]>([
+    [
+      'a body that a parser has already read',
+      { body: { test: 1 } },
+      'body: has to be the raw body, a text or bytes: read it before a JSON parser does',
+    ],
+    [
+      'no headers',
+      { headers: undefined },
+      'headers: is missing: it has to be the headers of the request, by their names',
+    ],
+    [
+      'headers in a list',
+      { headers: ['webhook-id', 'msg_1'] },
+      'headers: has to be the headers of the request, by their names',
+    ],
+    ['no secrets', { secrets: undefined }, `secrets: is missing: it ${SECRETS}`],
+    ['an empty secret', { secrets: '' }, `secrets: ${SECRETS}`],
+    ['an empty list', { secrets: [] }, `secrets: ${SECRETS}`],
+    ['one of several that is none', { secrets: [SECRET, undefined] }, `secrets: ${SECRETS}`],
+    ['a secret that is none', { secrets: 'whsec_not base64' }, `secrets: ${SECRETS}`],
+    ['a secret without its prefix', { secrets: OTHER.slice(6) }, `secrets: ${SECRETS}`],
+    [
+      'a misspelt option',
+      { secrets: undefined, secret: SECRET },
+      `secret: does not exist (options: body, headers, secrets, tolerance, now); secrets: is missing: it ${SECRETS}`,
+    ],
+    [
+      'a misspelt tolerance',
+      { tolerence: '1s' },
+      'tolerence: does not exist (options: body, headers, secrets, tolerance, now)',
+    ],
+    ['a time that is none', { now: new Date(Number.NaN) }, 'now: has to be a Date'],
+    ['a time in milliseconds', { now: NOW.getTime() }, 'now: has to be a Date'],
+  ])('%s', async (_, changes, message) => {
     const failure = await failureOf(async () => verifyWebhook(received(changes)))
-    expect(failure.code).toBe('invalid_input')
+    expect(failure).toMatchObject({
+      ...{
+        code: 'invalid_input',
+        message: `what verifyWebhook was given is not valid: ${message}`,
+      },
+    })
     expect(failure.message).not.toContain(OTHER.slice(6, 20))
+  })
+
+  test('a tolerance that is none', async () => {
+    const tolerance = 'soon' as ReceivedWebhook['tolerance']
+    const failure = await failureOf(async () => verifyWebhook(received({ tolerance })))
+    expect(failure).toMatchObject({
+      ...{ code: 'invalid_input', issues: [{ path: ['tolerance'], code: 'invalid_duration' }] },
+    })
+  })
+
+  test.each([undefined, null, 'body', [SIGNED.body]])('%j alone', async (nothing) => {
+    const failure = await failureOf(async () =>
+      verifyWebhook(nothing as unknown as ReceivedWebhook),
+    )
+    expect(failure).toMatchObject({
+      code: 'invalid_input',
+      message:
+        'what verifyWebhook was given is not valid: has to be an object with body, headers and secrets',
+    })
   })
 })
 
