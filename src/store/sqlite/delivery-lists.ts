@@ -2,8 +2,14 @@
 
 import type { Database } from 'better-sqlite3'
 import { type SelectQueryBuilder, type SqlBool, sql } from 'kysely'
-import type { DeliveryQuery, DeliveryReads, DeliveryRow, DeliveryStatus } from '../deliveries.ts'
-import { isGoing, isOpen, type Phase } from '../delivery-schema.ts'
+import type { DeliveryQuery, DeliveryReads } from '../deliveries.ts'
+import {
+  attemptColumns,
+  deliveryColumns,
+  type StoredDelivery,
+  toDelivery,
+} from '../delivery-columns.ts'
+import { type Stretch, stretchesOf } from '../delivery-stretches.ts'
 import type { Tables } from '../schema.ts'
 import type { Immediate } from './deferred.ts'
 import { prepare, queries } from './statement.ts'
@@ -26,52 +32,11 @@ export function createDeliveryLists(database: Database): Immediate<Lists> {
   }
 }
 
-const deliveryColumns = [
-  'delivery.seq',
-  'delivery.destination',
-  'destination.id as destinationId',
-  'destination.phase',
-  'delivery.tenant',
-  'delivery.event_id as eventId',
-  'delivery.event_type as eventType',
-  'delivery.resource_id as resourceId',
-  'delivery.replay',
-  'delivery.status',
-  'delivery.ready',
-  'delivery.delivering',
-  'delivery.next_at as nextAt',
-  'delivery.fence',
-  'delivery.attempts',
-  'delivery.tries',
-  'delivery.began',
-  'delivery.last_error as lastError',
-  'delivery.created_at as createdAt',
-  'delivery.delivered_at as deliveredAt',
-] as const
-
 function deliveries() {
   return queries
     .selectFrom('pawl_deliveries as delivery')
     .innerJoin('pawl_destinations as destination', 'destination.position', 'delivery.destination')
     .select(deliveryColumns)
-}
-
-type Columns = Omit<DeliveryRow, 'replay' | 'ready' | 'isGoing' | 'isOver'> & {
-  readonly replay: number
-  readonly ready: number
-  readonly delivering: number
-  readonly phase: Phase
-}
-
-function toDelivery({ delivering, replay, ready, phase, ...row }: Columns): DeliveryRow {
-  return {
-    ...row,
-    status: delivering === 1 && isOpen(row.status) ? 'delivering' : row.status,
-    isOver: phase === 'ended',
-    isGoing: isGoing(phase),
-    replay: replay === 1,
-    ready: ready === 1,
-  }
 }
 
 function byPlace(database: Database) {
@@ -98,14 +63,7 @@ function attemptsOf(database: Database) {
   return prepare(database, (slot) =>
     queries
       .selectFrom('pawl_attempts')
-      .select([
-        'number',
-        'at',
-        'status_code as statusCode',
-        'duration_ms as durationMs',
-        'error',
-        'response_body as responseBody',
-      ])
+      .select(attemptColumns)
       .where('seq', '=', slot('seq'))
       .where('destination', '=', slot('destination'))
       .orderBy('number'),
@@ -118,35 +76,8 @@ function commandAt(database: Database) {
   )
 }
 
-type Stored = 'pending' | 'waiting' | 'succeeded' | 'exhausted' | 'canceled'
-
-const STORED: readonly Stored[] = ['pending', 'waiting', 'succeeded', 'exhausted', 'canceled']
-
-/** A stretch of an index: of one status, and of it those that somebody is at, or the others. */
-interface Stretch {
-  readonly status?: Stored
-  readonly delivering?: 0 | 1
-}
-
-/** An index leads to the deliveries of one status: those of several are read as far as the page reaches, and merged. */
-function stretchesOf({ statuses, destination, seq, tenant }: DeliveryQuery): readonly Stretch[] {
-  if (statuses !== null) return statuses.flatMap(stretchesWith)
-  const isNarrow = destination !== null || seq !== null || tenant === null
-  return isNarrow ? [{}] : STORED.map((status) => ({ status }))
-}
-
-function stretchesWith(status: DeliveryStatus): readonly Stretch[] {
-  // Whoever is at one is so in either of the two.
-  if (status === 'delivering')
-    return [
-      { status: 'pending', delivering: 1 },
-      { status: 'waiting', delivering: 1 },
-    ]
-  return [isOpen(status) ? { status, delivering: 0 } : { status }]
-}
-
 /** Runs a list; the statement of each shape is prepared once. */
-function lister(database: Database): (query: DeliveryQuery) => Columns[] {
+function lister(database: Database): (query: DeliveryQuery) => StoredDelivery[] {
   const prepared = new Map<string, ReturnType<typeof prepareList>>()
   return (query) => {
     const { tenant, destination, seq, statuses, after, order } = query
@@ -161,7 +92,7 @@ function lister(database: Database): (query: DeliveryQuery) => Columns[] {
 type Part = SelectQueryBuilder<
   Tables & { delivery: Tables['pawl_deliveries']; destination: Tables['pawl_destinations'] },
   'delivery' | 'destination',
-  Columns
+  StoredDelivery
 >
 
 function prepareList(database: Database, query: DeliveryQuery) {

@@ -2,7 +2,8 @@
 
 import type { Database } from 'better-sqlite3'
 import { type SqlBool, sql } from 'kysely'
-import type { DeliveryReads, DestinationRow, DueDestination } from '../deliveries.ts'
+import type { DeliveryReads, DueDestination } from '../deliveries.ts'
+import { destinationColumns, toDestination } from '../delivery-columns.ts'
 import type { Immediate } from './deferred.ts'
 import { prepare, queries, type Slot } from './statement.ts'
 
@@ -39,29 +40,9 @@ export function createDestinationReads(database: Database): Immediate<Destinatio
   }
 }
 
-type Columns = Omit<DestinationRow, 'patterns' | 'ordered'> & {
-  readonly patterns: string
-  readonly ordered: number
-}
-
-function toDestination(row: Columns): DestinationRow {
-  return { ...row, patterns: JSON.parse(row.patterns), ordered: row.ordered === 1 }
-}
-
 function toDue(row: Omit<DueDestination, 'at'> & { readonly at: number | null }): DueDestination {
   return { ...row, at: row.at ?? 0 }
 }
-
-const destinationColumns = [
-  'position',
-  'id',
-  'tenant',
-  'patterns',
-  'ordered',
-  'phase',
-  'place',
-  'verify_at as verifyAt',
-] as const
 
 function openDestinations(database: Database) {
   return prepare(database, () =>

@@ -3,6 +3,7 @@
 import type { Database } from 'better-sqlite3'
 import { type SqlBool, sql } from 'kysely'
 import type { AttemptRow, ClaimedRow, Wish } from '../deliveries.ts'
+import { LOST } from '../delivery-columns.ts'
 import { holding, READY } from './delivery-queue.ts'
 import { prepare, queries, type Slot } from './statement.ts'
 
@@ -66,14 +67,6 @@ function toClaimed(row: Due, destination: number, { clock }: Turn): ClaimedRow {
     data: row.data,
     createdAt: row.createdAt,
   }
-}
-
-// What whoever took it on has not lived to tell.
-const LOST = {
-  statusCode: null,
-  durationMs: 0,
-  error: 'interrupted: the process that sent it ended before the answer was noted',
-  responseBody: null,
 }
 
 /** A delivery that is due, as it is. */
