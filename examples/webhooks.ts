@@ -13,13 +13,12 @@ const receiver = createServer(async (request, response) => {
   let body = ''
   for await (const chunk of request) body += chunk
   const { headers } = request
-  const { type, challenge } = verifyWebhook<{ type: string; challenge?: string }>({
-    ...{ body, headers, secrets: secret },
-  })
-  if (challenge !== undefined) return response.end(JSON.stringify({ challenge }))
+  const received = verifyWebhook({ body, headers, secrets: secret })
+  if (received.object !== 'event')
+    return response.end(JSON.stringify({ challenge: received.challenge }))
   if (failures-- > 0) return response.writeHead(503).end('not now')
-  console.log('received', type)
-  if (type === 'session.running') receiver.emit('done')
+  console.log('received', received.type)
+  if (received.type === 'session.running') receiver.emit('done')
   return response.end()
 })
 await once(receiver.listen(0, '127.0.0.1'), 'listening')
