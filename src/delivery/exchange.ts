@@ -2,7 +2,7 @@
 
 import type { Dispatcher } from 'undici'
 import { messageOf } from '../errors.ts'
-import { Blocked, type Connecting } from './guard.ts'
+import { Blocked, type Need } from './guard.ts'
 
 /** What kept a request from being answered. */
 export type RequestFailure =
@@ -26,13 +26,13 @@ export type Returned =
 // What is read of an answer; whoever sends more wants to do harm.
 const MOST_BYTES = 65_536
 
-// Made once: an error costs as much as all the rest of this.
-const OVER = new Error('the request is over')
+// Made once: an error costs as much as all the rest of this. Nobody sees it.
+const ENOUGH = new Error('no more of it is wanted')
 
 /** Takes what the library tells of one request; ends once, with what has come until then. */
-export class Exchange implements Dispatcher.DispatchHandler, Connecting {
-  isOver = false
-  onOver: (() => void) | null = null
+export class Exchange implements Dispatcher.DispatchHandler {
+  /** Outlives the exchange, so it knows nothing of it: a connection keeps the need that it was made for. */
+  readonly need: Need = { isOver: false, onOver: null }
   readonly #ended: (returned: Returned) => void
   #controller: Dispatcher.DispatchController | null = null
   #statusCode = 0
@@ -46,7 +46,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Connecting {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller
-    if (this.isOver) controller.abort(OVER)
+    if (this.need.isOver) controller.abort(ENOUGH)
   }
 
   onResponseStart(
@@ -54,7 +54,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Connecting {
     statusCode: number,
     headers: Readonly<Record<string, string | string[] | undefined>>,
   ): void {
-    // Others only announce the answer.
+    // 1xx only announces the answer.
     if (statusCode < 200) return
     this.#statusCode = statusCode
     this.#headers = headers
@@ -63,7 +63,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Connecting {
   onResponseData(_: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#chunks.push(chunk)
     this.#size += chunk.length
-    if (this.#size >= MOST_BYTES) this.#cut(OVER)
+    if (this.#size > MOST_BYTES) this.#cut(ENOUGH)
   }
 
   onResponseEnd(): void {
@@ -86,9 +86,9 @@ export class Exchange implements Dispatcher.DispatchHandler, Connecting {
 
   /** Once there is a status, it counts, whatever becomes of the body. */
   #end(error: unknown): void {
-    if (this.isOver) return
-    this.isOver = true
-    this.onOver?.()
+    if (this.need.isOver) return
+    this.need.isOver = true
+    this.need.onOver?.()
     if (this.#statusCode === 0) {
       this.#ended({ failure: failureOf(error), message: causeOf(error) })
       return
@@ -108,7 +108,8 @@ function failureOf(error: unknown): RequestFailure {
   if (error instanceof Blocked) return 'address_blocked'
   if (NOT_FOUND.has(code)) return 'name_not_found'
   if (/^(?:ERR_TLS|ERR_SSL|CERT|DEPTH|SELF_SIGNED|UNABLE_TO|EPROTO)/.test(code)) return 'tls_failed'
-  const isMalformed = name === 'HTTPParserError' || /^(?:HPE_|UND_ERR_HEADERS_)/.test(code)
+  const isMalformed =
+    name === 'HTTPParserError' || /^(?:HPE_|UND_ERR_HEADERS_|ERR_ASSERTION)/.test(code)
   return isMalformed ? 'answer_malformed' : 'connection_failed'
 }
 

@@ -8,39 +8,39 @@ import type { Addresses } from './addresses.ts'
 /** Why a connection is not made: the address may not be connected to. */
 export class Blocked extends Error {}
 
-/** A request that may need a connection. */
-export interface Connecting {
+/** A request's need of a connection. */
+export interface Need {
   /** Whether it needs none any more. */
-  readonly isOver: boolean
+  isOver: boolean
   /** Called when it is over. */
   onOver: (() => void) | null
 }
 
-/** A request, and who needs a connection for it. */
-export interface NeedingConnection extends Dispatcher.DispatchOptions {
-  readonly need: Connecting
+/** A request, with its need of a connection. */
+export interface Needing extends Dispatcher.DispatchOptions {
+  readonly need: Need
 }
 
 type Connect = (
   options: buildConnector.Options,
   callback: buildConnector.Callback,
-  need: Connecting,
+  need: Need,
 ) => void
 
 /**
  * Makes the connections of a pool. The library goes on connecting for a request that was aborted, and connects once
- * more for one whose connection was cut: here, connecting is given up with the request that needs it, of which a
- * connection has only one at a time.
+ * more for one whose connection was cut: here, connecting is given up with the request that needs it. There is only
+ * one: a pool gives a connection no further request before it has answered the last.
  */
 export function givingUp(connect: Connect): NonNullable<Pool.Options['factory']> {
   return (origin, options) => {
-    let need: Connecting = { isOver: false, onOver: null }
+    let need: Need = { isOver: false, onOver: null }
     const client = new Client(origin, {
       ...options,
       connect: (to, callback) => connect(to, callback, need),
     })
     const dispatch = client.dispatch.bind(client)
-    client.dispatch = (sent: Dispatcher.DispatchOptions | NeedingConnection, handler) => {
+    client.dispatch = (sent: Dispatcher.DispatchOptions | Needing, handler) => {
       if ('need' in sent) need = sent.need
       return dispatch(sent, handler)
     }

@@ -5,7 +5,7 @@ import type { LookupFunction } from 'node:net'
 import { Agent, Pool } from 'undici'
 import type { Addresses } from './addresses.ts'
 import { Exchange, type Returned } from './exchange.ts'
-import { givingUp, guardedConnector, type NeedingConnection } from './guard.ts'
+import { givingUp, guardedConnector, type Needing } from './guard.ts'
 
 /** What is sent. */
 export interface Outgoing {
@@ -78,9 +78,9 @@ function dispatch(
 ): void {
   try {
     const { origin, pathname, search } = new URL(url)
-    const options: NeedingConnection = {
-      ...{ origin, path: `${pathname}${search}`, method, headers, body, need: exchange },
-    }
+    const { need } = exchange
+    const path = `${pathname}${search}`
+    const options: Needing = { origin, path, method, headers, body, need }
     agent.dispatch(options, exchange)
   } catch (error) {
     exchange.onResponseError(undefined, error)

@@ -21,6 +21,8 @@ export interface Work {
   readonly bell: Bell
   /** Attempts and verifications. */
   readonly underWay: Set<Promise<void>>
+  /** How many of the attempts that have begun last are still under way. */
+  latest: { left: number }
   /** How many of them are verifications. */
   verifying: number
   /** What has ended and is not written yet. */
@@ -41,6 +43,7 @@ export function createWork(deliverer: Deliverer): Work {
     lanes: createLanes(deliverer.settings.concurrency),
     bell: createBell(),
     underWay: new Set(),
+    latest: { left: 0 },
     verifying: 0,
     finished: [],
     draining: 0,
@@ -88,6 +91,7 @@ export async function takeTurn(work: Work, stopping: AbortSignal): Promise<Turne
     ? NOTHING
     : await context.store.settleAndClaim(settlements, wishes, () => nowOf(context))
   finished.splice(0, ended.length)
+  if (claimed.length > 0) work.latest = { left: 0 }
   for (const one of claimed) begin(work, turns, one)
   const begun = verifications + claimed.length + ended.length
   return { isMore: isMore || isStale || begun > 0, now }
@@ -122,14 +126,16 @@ export async function writeFinished({ deliverer, finished }: Work): Promise<void
 }
 
 function begin(work: Work, turns: readonly Turn[], claimed: ClaimedRow): void {
-  const { deliverer, lanes, finished, giveUp } = work
+  const { deliverer, lanes, finished, giveUp, latest } = work
   const own = turns.find(({ wish }) => wish.destination === claimed.destination)
   if (own === undefined) return
   const { destination, lane } = own
   lanes.begin(lane, claimed.replay)
+  latest.left += 1
   watch(
     work,
     attempt(deliverer, destination, claimed, giveUp.signal).then((attempted) => {
+      latest.left -= 1
       lanes.end(lane, claimed.replay, attempted?.receipt.ok ?? null)
       finished.push({ claimed, destination, attempted })
     }),

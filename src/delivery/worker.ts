@@ -107,12 +107,12 @@ async function goOn(work: Work, life: Life): Promise<void> {
 // How long what has ended waits for others, in milliseconds: a commit takes as long as sending dozens of requests.
 const GATHERED_MS = 2
 
-/** Waits until what has ended is worth a commit: all of it, or as much as comes within a moment. */
-async function gather({ bell, finished, underWay }: Work): Promise<void> {
-  const isAll = () => underWay.size === 0
+/** Waits until all that began together has ended, so that one commit takes it all; but not for what hangs. */
+async function gather(work: Work): Promise<void> {
+  const isWhole = () => work.latest.left === 0
   await nextTurn()
-  if (finished.length === 0 || isAll()) return
-  await firstOf(bell.once(isAll), pause(GATHERED_MS))
+  if (work.finished.length === 0 || isWhole()) return
+  await firstOf(work.bell.once(isWhole), pause(GATHERED_MS))
 }
 
 /** Takes a turn; gives when to look again at the latest, `now` where there is more. A database that fails may recover. */

@@ -452,6 +452,26 @@ test('what is canceled while somebody is at it, and asked for again, stays their
   expect(await statusesIn(store)).toEqual(['succeeded'])
 })
 
+describe('what is canceled while somebody is at it, and asked for again when another has come', () => {
+  const again = {
+    'by hand': (store: Store, claimed: ClaimedRow) => store.resendDelivery(claimed, NOW),
+    'by a replay': (store: Store) => store.replayDeliveries([draftOf(2, 1)], NOW),
+  }
+
+  test.each(Object.keys(again) as (keyof typeof again)[])('%s, holds that back', async (how) => {
+    const { store, claimed } = await setupClaimed()
+    await cancelAll(store)
+    await giveOut(store, 3)
+
+    await again[how](store, claimed)
+    expect(await claim(store)).toEqual([])
+    await settle(store, settlementOf(claimed, 'waiting'))
+
+    expect((await claim(store)).length).toBe(1)
+    expect(await claim(store)).toEqual([])
+  })
+})
+
 test('wishes for another version of a destination are reported', async () => {
   const { store } = await setup()
   await giveOut(store, 2)

@@ -12,9 +12,10 @@ import type {
 import { createClaims } from './claims.ts'
 import type { Immediate } from './deferred.ts'
 import { createDeliveryLists } from './delivery-lists.ts'
-import { createQueue, OPEN, type Queue } from './delivery-queue.ts'
+import { createQueue, type Queue } from './delivery-queue.ts'
 import { createDestinations } from './destinations.ts'
 import { createDispatching, waking } from './dispatching.ts'
+import { OPEN } from './open-ones.ts'
 import { prepare, queries, type Slot } from './statement.ts'
 
 /** What deliveries need: what reads, and what writes. */

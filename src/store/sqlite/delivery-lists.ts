@@ -52,6 +52,8 @@ function firstOf(database: Database) {
     deliveries()
       .where('delivery.destination', '=', slot('destination'))
       .where('delivery.resource_id', '=', slot('resourceId'))
+      // As the index has it in its condition, though what is ready is open.
+      .where(sql<SqlBool>`delivery.open = 1`)
       .where(sql<SqlBool>`delivery.ready = 1`)
       .orderBy('delivery.replay')
       .orderBy('delivery.seq')

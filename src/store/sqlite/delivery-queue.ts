@@ -3,6 +3,8 @@
 import type { Database } from 'better-sqlite3'
 import { type SqlBool, sql } from 'kysely'
 import type { DeliveryDraft } from '../deliveries.ts'
+import { OPEN, READY } from './open-ones.ts'
+import { createReordering } from './reordering.ts'
 import { prepare, queries, type Slot } from './statement.ts'
 
 /** The deliveries of a destination that are about one resource. */
@@ -16,6 +18,8 @@ export interface Added {
   readonly replay: boolean
   /** Whether the destination wants the events of a resource in order. */
   readonly ordered: boolean
+  /** Whether there may have been a delivery of the same event before, which somebody may still be at. */
+  readonly again: boolean
   readonly now: number
 }
 
@@ -35,43 +39,33 @@ export interface Queue {
   nextAt(destination: number): number | null
 }
 
-// As they stand in the conditions of the indexes: SQLite does not look for a bound value there.
-export const OPEN = sql<SqlBool>`open = 1`
-export const READY = sql<SqlBool>`ready = 1`
 const WAITING = sql<SqlBool>`ready = 0`
 
 /** Prepares lining up. */
 export function createQueue(database: Database): Queue {
   const [insert, ready, promote] = [inserting(database), readyOne(database), promoting(database)]
-  const [hold, earliest] = [holding(database), earliestReady(database)]
+  const [hold, holdOthers] = [holding(database), holdingOthers(database)]
+  const earliest = earliestReady(database)
   const order = orderOf(database)
   const isOrdered = (destination: number) => order.get({ destination })?.ordered === 1
-  const [free, holdAll, promoteAll] = [
-    freeing(database),
-    holdingAll(database),
-    promotingAll(database),
-  ]
   const arrange = (place: QueuePlace): void => {
     const current = ready.get(place)
-    if (current?.delivering === 1) return
+    if (current?.delivering === 1) return void holdOthers.run(place)
     if (current !== undefined) hold.run({ ...place, ...current })
     promote.run(place)
   }
   return {
-    add: (draft, { replay, ordered, now }) => {
+    add: (draft, { replay, ordered, again, now }) => {
       const { seq } = draft
-      // Nobody waits unless somebody is ready.
-      const front = ordered ? ready.get(draft) : undefined
-      insert.run({ ...draft, replay, now, ready: front === undefined })
-      if (front !== undefined && isBefore({ seq, replay }, front)) arrange(draft)
+      // Whoever is ready stands for all that are open: `arrange` and `advance` leave nobody to wait for nobody.
+      const current = ordered ? ready.get(draft) : undefined
+      insert.run({ ...draft, replay, now, ready: current === undefined })
+      if (current !== undefined && (again || isBefore({ seq, replay }, current))) arrange(draft)
     },
     arrange,
+    // Where only one is ready at a time, this is all that is left of arranging when that one has ended.
     advance: (place) => promote.run(place),
-    reorder: (destination, ordered) => {
-      if (!ordered) return void free.run({ destination })
-      holdAll.run({ destination })
-      promoteAll.run({ destination })
-    },
+    reorder: createReordering(database),
     isOrdered,
     nextAt: (destination) => {
       const [live, replayed] = [0, 1].map((replay) => earliest.get({ destination, replay })?.at)
@@ -172,6 +166,20 @@ function openOnes(slot: Slot<keyof QueuePlace>, which: typeof READY) {
     .where(which)
 }
 
+/** Has all wait but those that somebody is at. */
+function holdingOthers(database: Database) {
+  return prepare(database, (slot: Slot<keyof QueuePlace>) =>
+    queries
+      .updateTable('pawl_deliveries')
+      .set({ ready: 0 })
+      .where('destination', '=', slot('destination'))
+      .where('resource_id', '=', slot('resourceId'))
+      .where(OPEN)
+      .where(READY)
+      .where('delivering', '=', 0),
+  )
+}
+
 /** Has a delivery wait for its turn; whoever was at it has had their time. */
 export function holding(database: Database) {
   return prepare(database, (slot: Slot<'seq' | 'destination'>) =>
@@ -180,51 +188,6 @@ export function holding(database: Database) {
       .set({ ready: 0, delivering: 0 })
       .where('seq', '=', slot('seq'))
       .where('destination', '=', slot('destination')),
-  )
-}
-
-function freeing(database: Database) {
-  return prepare(database, (slot) =>
-    queries
-      .updateTable('pawl_deliveries')
-      .set({ ready: 1 })
-      .where('destination', '=', slot('destination'))
-      .where(OPEN),
-  )
-}
-
-/** What somebody is at goes on. */
-function holdingAll(database: Database) {
-  return prepare(database, (slot) =>
-    queries
-      .updateTable('pawl_deliveries')
-      .set({ ready: 0 })
-      .where('destination', '=', slot('destination'))
-      .where(OPEN)
-      .where('delivering', '=', 0),
-  )
-}
-
-/** The first of each resource of which nothing is ready. */
-function promotingAll(database: Database) {
-  return prepare(database, (slot) =>
-    queries
-      .updateTable('pawl_deliveries')
-      .set({ ready: 1 })
-      .where('destination', '=', slot('destination'))
-      .where(OPEN)
-      .where(
-        sql<SqlBool>`not exists (
-          select 1 from pawl_deliveries as other
-          where other.destination = pawl_deliveries.destination
-            and other.resource_id = pawl_deliveries.resource_id
-            and other.open = 1
-            and (
-              other.ready = 1
-              or (other.replay, other.seq) < (pawl_deliveries.replay, pawl_deliveries.seq)
-            )
-        )`,
-      ),
   )
 }
 

@@ -9,8 +9,9 @@ import type {
 } from '../deliveries.ts'
 import { isGoing } from '../delivery-schema.ts'
 import type { Immediate } from './deferred.ts'
-import { OPEN, type Queue, READY } from './delivery-queue.ts'
+import type { Queue } from './delivery-queue.ts'
 import { createDestinationReads, type DestinationReads } from './destination-reads.ts'
+import { OPEN, READY } from './open-ones.ts'
 import { prepare, queries, type Slot } from './statement.ts'
 
 /** Where destinations are. */

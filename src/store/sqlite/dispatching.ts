@@ -4,7 +4,7 @@ import type { Database } from 'better-sqlite3'
 import { type SqlBool, sql } from 'kysely'
 import type { CatchUpStep, Deliveries, DispatchRow, DispatchStep } from '../deliveries.ts'
 import type { Immediate } from './deferred.ts'
-import type { Queue } from './delivery-queue.ts'
+import type { Added, Queue } from './delivery-queue.ts'
 import type { Destinations } from './destinations.ts'
 import { prepare, queries, type Slot } from './statement.ts'
 
@@ -23,25 +23,22 @@ export function createDispatching(
     const { position, within, revision } = current()
     return position === from.position && within === from.within && revision === from.revision
   }
-  const add = (
-    drafts: DispatchStep['deliveries'],
-    { replay, now }: { readonly replay: boolean; readonly now: number },
-  ): void => {
+  const add = (drafts: DispatchStep['deliveries'], how: Omit<Added, 'ordered'>): void => {
     const orders = new Map<number, boolean>()
     for (const draft of drafts) {
       const { destination } = draft
       const ordered = orders.get(destination) ?? queue.isOrdered(destination)
       orders.set(destination, ordered)
-      queue.add(draft, { replay, ordered, now })
+      queue.add(draft, { ...how, ordered })
     }
-    for (const destination of orders.keys()) wake.run({ destination, now })
+    for (const destination of orders.keys()) wake.run({ destination, now: how.now })
   }
   return {
     dispatchRow: current,
     isAt,
     dispatch: ({ from, to, deliveries, changed, now }) => {
       if (!isAt(from) || (changed !== null && !destinations.is(changed))) return false
-      add(deliveries, { replay: false, now })
+      add(deliveries, { replay: false, again: false, now })
       if (changed !== null) destinations.put(changed, now)
       move.run({ ...to, revision: from.revision + Number(changed !== null) })
       return true
@@ -50,7 +47,7 @@ export function createDispatching(
       const { position, within, revision } = current()
       const meets = position === step.place && within === 0
       if ((step.joins && !meets) || !destinations.advance(step)) return false
-      add(step.deliveries, { replay: false, now: step.now })
+      add(step.deliveries, { replay: false, again: true, now: step.now })
       if (step.joins) move.run({ position, within, revision: revision + 1 })
       return true
     },
@@ -58,7 +55,7 @@ export function createDispatching(
       const isOver = (destination: number) => destinations.isOver(destination)
       add(
         drafts.filter(({ destination }) => !isOver(destination)),
-        { replay: true, now },
+        { replay: true, again: true, now },
       )
     },
   }

@@ -4,7 +4,8 @@ import type { Database } from 'better-sqlite3'
 import { type SqlBool, sql } from 'kysely'
 import type { AttemptRow, ClaimedRow, Wish } from '../deliveries.ts'
 import { LOST } from '../delivery-columns.ts'
-import { holding, READY } from './delivery-queue.ts'
+import { holding } from './delivery-queue.ts'
+import { READY } from './open-ones.ts'
 import { prepare, queries, type Slot } from './statement.ts'
 
 /** A destination while its deliveries are settled and given out. */
