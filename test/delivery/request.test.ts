@@ -1,9 +1,11 @@
 /** Does a request keep its time and its limits, whatever the receiver does? @module */
 
 import { getEventListeners } from 'node:events'
-import { createServer, type RequestListener } from 'node:http'
+import { createServer, type RequestListener, type ServerResponse } from 'node:http'
 import type { LookupFunction } from 'node:net'
 import { createServer as createRawServer, type Socket } from 'node:net'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { afterEach, describe, expect, test } from 'vitest'
 import { createAddresses } from '../../src/delivery/addresses.ts'
 import { createRequests, type Outgoing } from '../../src/delivery/request.ts'
@@ -271,6 +273,27 @@ test('a receiver whose answer was cut off is connected to once a request', async
   }
   expect(sizes).toEqual([65_536, 10, 65_536])
   expect(asked).toBe(3)
+})
+
+test('connections that outlast their requests keep nothing of the answers', async () => {
+  setFlagsFromString('--expose-gc')
+  const collectGarbage: () => void = runInNewContext('gc')
+  const used = () => {
+    collectGarbage()
+    return process.memoryUsage().arrayBuffers / 2 ** 20
+  }
+  const waiting: ServerResponse[] = []
+  const url = await answering((_, response) => {
+    // All at the same time: each on a connection of its own.
+    if (waiting.push(response) < 100) return
+    for (const one of waiting) one.end('x'.repeat(60_000))
+  })
+  const { send } = requests()
+  const before = used()
+
+  await Promise.all(Array.from({ length: 100 }, () => send(outgoing(url))))
+
+  await until(() => used() - before < 2, 'the answers to be gone')
 })
 
 test('signals that outlast their requests keep nothing of them', async () => {
