@@ -1,6 +1,6 @@
 /** How does PostgreSQL read everything there is, for a check? @module */
 
-import { type SqlBool, sql } from 'kysely'
+import { sql } from 'kysely'
 import type { Audit, OwnedTable } from '../audit.ts'
 import type { LogRow } from '../store.ts'
 import { createOutcomeAudit } from './audit-outcomes.ts'
@@ -163,7 +163,7 @@ function ownersAfter({ queries, table, prepare }: Statements, name: OwnedTable) 
       .leftJoin('pawl_resources as owner', 'owner.id', 'owned.resource_id')
       .select([
         'owned.resource_id as resourceId',
-        sql<boolean & SqlBool>`owner.id is not null`.as('known'),
+        sql<boolean>`owner.id is not null`.as('known'),
       ])
       .orderBy('owned.resource_id'),
   )

@@ -17,7 +17,7 @@ export function createPruning(statements: Statements): OnSession<Pruning> {
     pruneLog: async (session, outcomesSince, limit, plan) => {
       const { through, bases } = plan(await view(session, outcomesSince, limit))
       if (through === null) return true
-      const forgotten = await forget.get(session, { through, limit: DELIVERIES_AT_ONCE })
+      const forgotten = await forget.get(session, { through })
       if (forgotten?.isNeeded || forgotten?.count === DELIVERIES_AT_ONCE) return false
       if ((await shorten.run(session, { through, ...inColumns(bases) })) !== 1)
         throw new Error('the row of the end of the log is missing')
@@ -83,10 +83,13 @@ function basesOf({ queries, prepare }: Statements) {
 // An event may have been delivered to very many.
 const DELIVERIES_AT_ONCE = 1000
 
-/** What has been delivered, or given up, goes with its event; nothing does if somebody asked for one of them again just now. */
+/**
+ * What has been delivered, or given up, goes with its event; nothing does if somebody has just asked for one of them
+ * again. Whoever holds the end of the log waits for nobody: others may hold one of them and wait for that.
+ */
 function forgetting({ table, prepare }: Statements) {
   return prepare(
-    (slot: Slot<'through' | 'limit'>) => sql<{ count: number; isNeeded: boolean | null }>`
+    (slot: Slot<'through'>) => sql<{ count: number; isNeeded: boolean | null }>`
       with due as (
         select delivery.seq, delivery.destination,
           delivery.open = 1 and destination.phase <> 'ended' as needed
@@ -94,8 +97,8 @@ function forgetting({ table, prepare }: Statements) {
         join ${table('pawl_destinations')} as destination on destination.position = delivery.destination
         where delivery.seq <= ${slot('through')}
         order by delivery.seq, delivery.destination
-        limit ${slot('limit')}
-        for update of delivery
+        limit ${sql.lit(DELIVERIES_AT_ONCE)}
+        for update of delivery nowait
       ), gone as (
         delete from ${table('pawl_deliveries')} as delivery using due
         where delivery.seq = due.seq and delivery.destination = due.destination
