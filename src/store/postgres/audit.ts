@@ -161,10 +161,7 @@ function ownersAfter({ queries, table, prepare }: Statements, name: OwnedTable) 
         )`.as('owned'),
       )
       .leftJoin('pawl_resources as owner', 'owner.id', 'owned.resource_id')
-      .select([
-        'owned.resource_id as resourceId',
-        sql<boolean>`owner.id is not null`.as('known'),
-      ])
+      .select(['owned.resource_id as resourceId', sql<boolean>`owner.id is not null`.as('known')])
       .orderBy('owned.resource_id'),
   )
 }
