@@ -5,7 +5,7 @@ import { nextRow, referenceIn, writeChange } from './change.ts'
 import type { JsonObject } from './definition.ts'
 import type { Kind } from './kind.ts'
 import { moveTimers } from './moved-timers.ts'
-import { loadRow, loadTimers, type Plan } from './questions.ts'
+import { loadRow, loadTimers, lookAtRow, type Plan } from './questions.ts'
 import type { ResourceRow } from './rows.ts'
 import type { Run } from './run.ts'
 import { isCovered, migratedState, versionOf } from './versions.ts'
@@ -49,7 +49,7 @@ function* requireTargets(run: Run, kind: Kind, context: JsonObject): Plan<void> 
   for (const [field, { type }] of kind.references) {
     const id = referenceIn(context, field)
     if (id === null) continue
-    const target = yield* loadRow(run.overlay, id)
+    const target = yield* lookAtRow(run.overlay, id)
     if (target?.tenant === run.tenant && target.type === type) continue
     throw machineInvalid(
       kind.type,

@@ -19,7 +19,12 @@ export interface Answers {
 
 /** A question to the store. */
 export type Question =
-  | { readonly ask: 'resource'; readonly id: string }
+  | {
+      readonly ask: 'resource'
+      readonly id: string
+      /** That it stays as it is, is all that is wanted; otherwise it may be changed. */
+      readonly fixed?: true
+    }
   | {
       readonly ask: 'referrers'
       readonly targetId: string
@@ -44,12 +49,21 @@ export function* ask<Q extends Question>(question: Q): Plan<Answers[Q['ask']]> {
   return (yield question) as Answers[Q['ask']]
 }
 
-/** The row of a resource as it is by now. */
+/** The row of a resource as it is by now, to be changed. */
 export function* loadRow(overlay: Overlay, id: string): Plan<ResourceRow | undefined> {
   const known = overlay.rows.get(id)
   if (known !== undefined) return known
   // Every command asks this: not through `ask`, which would be one more generator.
   const row = (yield { ask: 'resource', id }) as Answers['resource']
+  if (row !== undefined) overlay.rows.set(id, row)
+  return row
+}
+
+/** The row of a resource as it is by now, which is not to be changed. */
+export function* lookAtRow(overlay: Overlay, id: string): Plan<ResourceRow | undefined> {
+  const known = overlay.rows.get(id)
+  if (known !== undefined) return known
+  const row = yield* ask({ ask: 'resource', id, fixed: true })
   if (row !== undefined) overlay.rows.set(id, row)
   return row
 }

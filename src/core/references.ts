@@ -5,7 +5,7 @@ import { referenceIn } from './change.ts'
 import type { JsonObject, Reference, ResourceView } from './definition.ts'
 import { calling, type Kind } from './kind.ts'
 import { refusal } from './legality.ts'
-import { loadReferrers, loadRow, type Plan } from './questions.ts'
+import { loadReferrers, lookAtRow, type Plan } from './questions.ts'
 import type { ResourceRow } from './rows.ts'
 import { kindOf, type Run } from './run.ts'
 import { fullViewOf } from './state.ts'
@@ -13,7 +13,7 @@ import { asMigrated } from './versions.ts'
 
 /** Loads what a field refers to. Throws `not_found` for an id that does not exist for this tenant and type. */
 export function* loadTarget(run: Run, { type }: Reference, id: string): Plan<ResourceRow> {
-  const row = yield* loadRow(run.overlay, id)
+  const row = yield* lookAtRow(run.overlay, id)
   if (row === undefined || row.tenant !== run.tenant || row.type !== type) throw notFound(id, type)
   return asMigrated(kindOf(run, type), row)
 }

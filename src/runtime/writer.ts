@@ -71,7 +71,10 @@ async function commitSome(
   const present = waiting.length
   let batch: Batch
   try {
-    batch = await context.store.transact(() => planBatch(context, waiting, attempt))
+    batch = await context.store.transact(
+      () => planBatch(context, waiting, attempt),
+      () => scoutBatch(context, waiting),
+    )
   } catch (error) {
     // Whoever has come while the database was busy has not waited long enough to be turned away.
     const failed = waiting.splice(0, attempt.calls || present)
@@ -105,7 +108,6 @@ function* planBatch(
 ): Plan<{ writes: Sealed['writes'] | null; result: Batch }> {
   attempt.calls = 0
   const end = performance.now() + context.batchMs
-  const head = yield* ask({ ask: 'head' })
   const overlay = createOverlay()
   const settled: Settled[] = []
   for (const call of waiting.slice(0, BATCH_CALLS)) {
@@ -115,8 +117,16 @@ function* planBatch(
   }
   const writesNothing =
     overlay.entries.length + overlay.timers.length + overlay.outcomes.length === 0
-  const sealed = writesNothing ? null : seal(overlay, head, context.ids)
+  // Asked last: where others write at the same time, whoever knows it keeps them from appending to the log.
+  const sealed = writesNothing ? null : seal(overlay, yield* ask({ ask: 'head' }), context.ids)
   return { writes: sealed?.writes ?? null, result: { settled, sealed, actions: overlay.actions } }
+}
+
+/** Each call as if it were alone: what it will most likely ask. */
+function scoutBatch(context: Base, waiting: readonly Call[]): readonly Plan<unknown>[] {
+  return waiting
+    .slice(0, BATCH_CALLS)
+    .map(({ caller, plan }) => plan(toRun(context, createOverlay(), caller)))
 }
 
 /** Decides one call: whatever goes wrong in it, nothing of it stays. */

@@ -112,12 +112,15 @@ export interface Upkeep {
 export interface Store extends Reads, Upkeep, Consumers, Deliveries, Audit, Pruning {
   /**
    * Runs a plan in one write transaction and writes what it comes to, all or nothing; resolves
-   * after the commit. A plan that throws writes nothing.
+   * after the commit. A plan that throws writes nothing. It may be run several times, from the start.
+   *
+   * `scouts` are plans that most likely ask what the plan will ask, each on its own; what they come to is dropped.
+   * Where every answer takes a while, they are run first, side by side, so that many questions share that time.
    *
    * Throws `storage_busy` when the database stays locked, `indeterminate` when the commit itself
    * fails, and the other `storage_*` errors.
    */
-  transact<T>(plan: () => WritingPlan<T>): Promise<T>
+  transact<T>(plan: () => WritingPlan<T>, scouts?: () => readonly Plan<unknown>[]): Promise<T>
   /** Answers a plan from one consistent view, without writing. */
   read<T>(plan: () => Plan<T>): Promise<T>
   /** Prepares a transaction that lasts until it is ended; it begins with its first use. */

@@ -25,9 +25,12 @@ function codeOf(error: unknown): string | undefined {
 // A serialization failure, a deadlock, a lock that is not waited for.
 const CONFLICTS: ReadonlySet<string> = new Set(['40001', '40P01', '55P03'])
 
+/** Thrown where a transaction finds that another one has been faster. */
+export class Overtaken extends Error {}
+
 /** Whether a transaction lost against another one: it may be done again at once. */
 export function isConflict(error: unknown): boolean {
-  return CONFLICTS.has(codeOf(error) ?? '')
+  return error instanceof Overtaken || CONFLICTS.has(codeOf(error) ?? '')
 }
 
 /** Whether the connection is gone, or there is none: a server that restarts comes back. */
@@ -42,7 +45,7 @@ export function isDisconnected(error: unknown): boolean {
 
 /** Turns what PostgreSQL or the connection throws into an error of the storage; leaves anything else as it is. */
 export function storageError(operation: string, cause: unknown): unknown {
-  const found = codeOf(cause)
+  const found = cause instanceof Overtaken ? '40001' : codeOf(cause)
   if (found === undefined || isPawlError(cause)) return cause
   const code = storageCode(cause, found)
   const reason = code === 'storage_failed' ? `: ${messageOf(cause)}` : ''

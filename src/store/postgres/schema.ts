@@ -1,6 +1,6 @@
 /** Which tables are there in PostgreSQL? @module */
 
-import type { LogTable, Tables as AllTables } from '../schema.ts'
+import type { Tables as AllTables, LogTable } from '../schema.ts'
 
 /**
  * The tables, as Kysely types them: the same as in SQLite, so that the same SQL reads both, but for two that keep

@@ -9,6 +9,8 @@ export interface Client {
 export interface PooledClient extends Client {
   /** Gives it back; with true, it is closed instead. */
   release(destroy?: boolean): void
+  on?(event: 'error', listener: () => void): unknown
+  off?(event: 'error', listener: () => void): unknown
 }
 
 /** A pool of connections, such as that of `pg`. */

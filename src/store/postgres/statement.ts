@@ -40,10 +40,11 @@ export interface Statements {
    * Compiles a query once. `build` gets a function that makes parameters, which Kysely takes for values. Where SQL
    * is written by hand, a parameter may need a cast: PostgreSQL has to know its type.
    */
-  prepare<Name extends string, Row>(
-    build: (slot: Slot<Name>) => Compilable<Row>,
-  ): Prepared<Name, Row>
+  prepare<Name extends string, Row>(build: (slot: Slot<Name>) => Query<Row>): Prepared<Name, Row>
 }
+
+/** A query that was built, or SQL that is written by hand. */
+export type Query<Row> = Compilable<Row> | RawBuilder<Row>
 
 class Parameter {
   readonly name: string
@@ -62,13 +63,19 @@ export function createStatements(schema: string): Statements {
       createQueryCompiler: () => new PostgresQueryCompiler(),
     },
   }).withSchema(schema)
-  return { queries, table: (name) => sql.id(schema, name), prepare }
+  return {
+    queries,
+    table: (name) => sql.id(schema, name),
+    prepare: (build) => prepare(queries, build),
+  }
 }
 
 function prepare<Name extends string, Row>(
-  build: (slot: Slot<Name>) => Compilable<Row>,
+  queries: Kysely<Tables>,
+  build: (slot: Slot<Name>) => Query<Row>,
 ): Prepared<Name, Row> {
-  const compiled = build((name) => new Parameter(name) as never).compile()
+  // What has been built is compiled by itself.
+  const compiled = build((name) => new Parameter(name) as never).compile(queries)
   const query = named(compiled.sql)
   const bind = (values: Values<Name>): unknown[] =>
     compiled.parameters.map((parameter) =>
@@ -95,4 +102,20 @@ function named(text: string): PreparedQuery {
 export async function allOf<Row>(session: Session, query: Compilable<Row>): Promise<Row[]> {
   const { sql: text, parameters } = query.compile()
   return (await session.once(text, parameters)).rows as Row[]
+}
+
+/** Any value of a list that is given as one parameter. */
+export function anyOf<T extends string | number>(
+  slot: never,
+  type: T extends string ? 'text' : 'bigint',
+): RawBuilder<T> {
+  return sql<T>`any(${slot}::${sql.raw(type)}[])`
+}
+
+/** Writes a list, with one round trip or, where it is empty, none; gives how many rows that changed. */
+export async function unlessEmpty<T>(
+  list: readonly T[],
+  write: (list: readonly T[]) => Promise<number>,
+): Promise<number> {
+  return list.length === 0 ? 0 : write(list)
 }

@@ -1,0 +1,111 @@
+/** How does PostgreSQL answer the questions of many plans at once? @module */
+
+import type { Answers, Question } from '../../core/questions.ts'
+import type { OutcomeRow } from '../../core/rows.ts'
+import { createFetchers } from './fetching.ts'
+import { createLocker, type Locking } from './locks.ts'
+import type { Session } from './session.ts'
+import type { Statements } from './statement.ts'
+
+type Kind = Question['ask']
+
+/** Questions of one kind. */
+export type Asked<K extends Kind> = Extract<Question, { readonly ask: K }>
+
+/** What has been asked and answered within a transaction. */
+export interface Book {
+  has(question: Question): boolean
+  /** The answer to a question that it has. */
+  answer(question: Question): Answers[Kind]
+  /** Answers questions, with one statement for each kind of them. */
+  ask(session: Session, questions: readonly Question[]): Promise<void>
+  /** When the outcome that was found for a key was made; null where there was none. */
+  madeAt(tenant: string, key: string): number | null
+}
+
+/** Prepares the statements behind the questions; `locking` is null where nothing is to be written. */
+export function createAnswerer(statements: Statements): (locking: Locking | null) => Book {
+  const fetchers = createFetchers(statements)
+  const lock = createLocker(statements)
+  return (locking) => {
+    const found = new Map<string, unknown>()
+    const lockAll = async (session: Session, asked: readonly Asked<'resource'>[]) => {
+      if (asked.length === 0) return
+      for (const question of asked) found.set(keyOf(question), undefined)
+      for (const row of await lock(session, asked, locking)) found.set(keyOfRow(row.id), row)
+    }
+    const has = (question: Question) => {
+      const key = keyOf(question)
+      return found.has(key) && reachesFarEnough(question, found.get(key))
+    }
+    return {
+      has,
+      ask: async (session, questions) => {
+        const missing = questions.filter((question) => !has(question))
+        const of = <K extends Kind>(kind: K) =>
+          missing.filter((question): question is Asked<K> => question.ask === kind)
+        // Whoever fires or cancels a timer holds its resource: read before that, the timer might be gone.
+        const owners = await fetchers.owners(session, of('timer'))
+        await lockAll(
+          session,
+          [...of('resource'), ...owners].filter((question) => !has(question)),
+        )
+        for (const kind of FURTHER) {
+          const asked = of(kind)
+          if (asked.length === 0) continue
+          const answers = await fetchers[kind](session, asked as never)
+          for (const [index, question] of asked.entries())
+            found.set(keyOf(question), answers[index])
+        }
+      },
+      answer: (question) => toAnswer(question, found.get(keyOf(question))),
+      madeAt: (tenant, key) => {
+        const outcome = found.get(keyOf({ ask: 'outcome', tenant, key }))
+        return (outcome as OutcomeRow | undefined)?.createdAt ?? null
+      },
+    }
+  }
+}
+
+// In this order: what belongs to a resource is read when that is locked.
+const FURTHER = ['timer', 'timers', 'secrets', 'outcome', 'referrers', 'head'] as const
+
+/** Who refers to a resource, as far as that has been read. */
+export interface Referrers {
+  readonly ids: readonly string[]
+  readonly limit: number
+}
+
+/** Whether as much has been read as is asked for. */
+function reachesFarEnough(question: Question, found: unknown): boolean {
+  if (question.ask !== 'referrers') return true
+  const { ids, limit } = found as Referrers
+  return limit >= question.limit || ids.length < limit
+}
+
+function toAnswer(question: Question, found: unknown): Answers[Kind] {
+  if (question.ask !== 'referrers') return found as Answers[Kind]
+  return (found as Referrers).ids.slice(0, question.limit)
+}
+
+function keyOf(question: Question): string {
+  switch (question.ask) {
+    case 'resource':
+      return keyOfRow(question.id)
+    case 'referrers':
+      return JSON.stringify(['referrers', question.targetId, question.type, question.field])
+    case 'timer':
+      return `timer ${question.position}`
+    case 'timers':
+    case 'secrets':
+      return `${question.ask} ${question.resourceId}`
+    case 'outcome':
+      return JSON.stringify(['outcome', question.tenant, question.key])
+    case 'head':
+      return 'head'
+  }
+}
+
+function keyOfRow(id: string): string {
+  return `resource ${id}`
+}

@@ -1,0 +1,94 @@
+/** How is a plan run where every answer takes a round trip? @module */
+
+import type { Plan, Question } from '../../core/questions.ts'
+import type { Writes, WritingPlan } from '../store.ts'
+import { type Book, createAnswerer } from './answers.ts'
+import { Overtaken } from './failures.ts'
+import type { Locking, Mode } from './locks.ts'
+import type { Session } from './session.ts'
+import type { Statements } from './statement.ts'
+import { createWriter } from './writes.ts'
+
+/** A plan that writes, with those that are sent ahead. */
+export interface Planned<T> {
+  readonly plan: () => WritingPlan<T>
+  readonly scouts: () => readonly Plan<unknown>[]
+  /** What it needs to be locked, as far as earlier attempts have shown. */
+  readonly needed: Map<string, Mode>
+}
+
+/** Runs plans within a transaction that is open. */
+export interface Planner {
+  /** Answers a plan. */
+  read<T>(session: Session, plan: () => Plan<T>): Promise<T>
+  /** Runs a plan and writes what it comes to. Throws `Overtaken` where others were faster. */
+  write<T>(session: Session, planned: Planned<T>): Promise<T>
+}
+
+/** Prepares everything that plans ask and write. */
+export function createPlanner(statements: Statements): Planner {
+  const open = createAnswerer(statements)
+  const write = createWriter(statements)
+  return {
+    read: (session, plan) => driven(session, plan(), open(null)),
+    write: async (session, { plan, scouts, needed }) => {
+      const locking: Locking = { needed, held: new Map() }
+      const book = open(locking)
+      await scout(session, scouts(), book)
+      const { writes, result } = await driven(session, plan(), book)
+      if (writes === null) return result
+      requireOwn(writes, locking)
+      await write(session, writes, book)
+      return result
+    },
+  }
+}
+
+/** Runs plans side by side, as far as they go, to learn what is asked: each round of questions is asked at once. */
+async function scout(session: Session, plans: readonly Plan<unknown>[], book: Book): Promise<void> {
+  let waiting = plans.map((plan) => advanced(plan, book, undefined))
+  for (;;) {
+    const questions = waiting.flatMap(({ question }) => question ?? [])
+    if (questions.length === 0) return
+    await book.ask(session, questions)
+    waiting = waiting
+      .filter(({ question }) => question !== null)
+      .map(({ plan, question }) => advanced(plan, book, question ?? undefined))
+  }
+}
+
+interface Scout {
+  readonly plan: Plan<unknown>
+  /** What it waits for; null when it is over. */
+  readonly question: Question | null
+}
+
+/** Goes on with a plan as long as there are answers. */
+function advanced(plan: Plan<unknown>, book: Book, answered: Question | undefined): Scout {
+  try {
+    let step = answered === undefined ? plan.next() : plan.next(book.answer(answered))
+    while (!step.done && book.has(step.value)) step = plan.next(book.answer(step.value))
+    return { plan, question: step.done ? null : step.value }
+  } catch {
+    // It will throw again where somebody hears of it.
+    return { plan, question: null }
+  }
+}
+
+/** Runs a plan to its end; what the scouts have not asked is asked now. */
+async function driven<T>(session: Session, plan: Plan<T>, book: Book): Promise<T> {
+  let step = plan.next()
+  while (!step.done) {
+    if (!book.has(step.value)) await book.ask(session, [step.value])
+    step = plan.next(book.answer(step.value))
+  }
+  return step.value
+}
+
+/** What is changed must have been locked for that, and not only to stay as it is. */
+function requireOwn({ changed, noted }: Writes, { needed }: Locking): void {
+  const others = [...changed, ...noted].filter(({ id }) => needed.get(id) !== 'own')
+  if (others.length === 0) return
+  for (const { id } of others) needed.set(id, 'own')
+  throw new Overtaken('a resource is to be changed that was only to stay as it is')
+}

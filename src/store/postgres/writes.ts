@@ -1,0 +1,163 @@
+/** How does PostgreSQL write what a transaction comes to, with statements for many rows? @module */
+
+import { sql } from 'kysely'
+import type { ResourceRow } from '../../core/rows.ts'
+import type { Writes } from '../store.ts'
+import type { Book } from './answers.ts'
+import { createBelongings } from './belongings.ts'
+import { Overtaken } from './failures.ts'
+import {
+  assignments,
+  type Columns,
+  columnNames,
+  fieldsOf,
+  recordset,
+  toRecordset,
+} from './recordset.ts'
+import type { Session } from './session.ts'
+import { anyOf, type Slot, type Statements, unlessEmpty } from './statement.ts'
+import { createTimerWriter } from './timer-writes.ts'
+
+/** Writes everything; what others have changed in between makes it throw `Overtaken`. */
+export type Writer = (session: Session, writes: Writes, book: Book) => Promise<void>
+
+/** Prepares the statements that write; those of which there is nothing to write are left out. */
+export function createWriter(statements: Statements): Writer {
+  const [insert, update] = [insertingResources(statements), updatingResources(statements)]
+  const [note, append] = [notingResources(statements), appending(statements)]
+  const end = endingReferences(statements)
+  const writeTimers = createTimerWriter(statements)
+  const belongings = createBelongings(statements)
+  const writeResources = async (session: Session, writes: Writes): Promise<void> => {
+    const { created, changed, noted } = writes
+    await unlessEmpty(withPositions(created, writes), (rows) =>
+      insert.run(session, { rows: toRecordset(RESOURCE, rows) }),
+    )
+    const count = await unlessEmpty(changed, (rows) =>
+      update.run(session, { rows: toRecordset(CHANGED, rows) }),
+    )
+    if (count !== changed.length) throw new Overtaken('a resource has another version by now')
+    const final = changed.filter((row) => row.final).map(({ id }) => id)
+    await unlessEmpty(final, (ids) => end.run(session, { ids }))
+    await unlessEmpty(noted, (rows) => note.run(session, { rows: toRecordset(NOTED, rows) }))
+  }
+  return async (session, writes, book) => {
+    await writeResources(session, writes)
+    await unlessEmpty(writes.entries, (entries) =>
+      append.run(session, { rows: toRecordset(ENTRY, entries), head: entries.at(-1)?.seq }),
+    )
+    await writeTimers(session, writes.timers)
+    await belongings.secrets(session, writes.secrets)
+    await belongings.references(session, writes.references)
+    await belongings.outcomes(session, writes.outcomes, book)
+  }
+}
+
+/** Where a resource stands in the order of their creation: where the log begins to speak of it. */
+function withPositions(created: readonly ResourceRow[], { entries }: Writes): readonly object[] {
+  const first = new Map<string, number>()
+  for (const { resourceId, seq, ordinal } of entries) if (ordinal === 1) first.set(resourceId, seq)
+  return created.map((row) => ({ ...row, position: first.get(row.id) }))
+}
+
+// What a change gives another value.
+const CHANGING: Columns = {
+  status: ['status', 'text'],
+  version: ['version', 'bigint'],
+  final: ['final', 'smallint'],
+  value: ['value', 'text'],
+  memory: ['memory', 'text'],
+  context: ['context', 'text'],
+  machine: ['machine', 'text'],
+  updatedAt: ['updated_at', 'bigint'],
+  statusSince: ['status_since', 'bigint'],
+}
+
+// What each entry in the log gives another value.
+const CHAINED: Columns = {
+  head: ['head', 'bytea'],
+  latest: ['latest', 'bigint'],
+  entries: ['entries', 'bigint'],
+}
+
+const RESOURCE: Columns = {
+  position: ['position', 'bigint'],
+  id: ['id', 'text'],
+  tenant: ['tenant', 'text'],
+  type: ['type', 'text'],
+  createdAt: ['created_at', 'bigint'],
+  ...CHANGING,
+  ...CHAINED,
+}
+
+const CHANGED: Columns = { id: ['id', 'text'], ...CHANGING, ...CHAINED }
+const NOTED: Columns = { id: ['id', 'text'], ...CHAINED }
+
+const ENTRY: Columns = {
+  seq: ['seq', 'bigint'],
+  id: ['id', 'text'],
+  tenant: ['tenant', 'text'],
+  type: ['type', 'text'],
+  internal: ['internal', 'smallint'],
+  resourceId: ['resource_id', 'text'],
+  resourceVersion: ['resource_version', 'bigint'],
+  data: ['data', 'text'],
+  previousStatus: ['previous_status', 'text'],
+  previousMs: ['previous_ms', 'bigint'],
+  command: ['command', 'text'],
+  change: ['change', 'text'],
+  cause: ['cause', 'text'],
+  actor: ['actor', 'text'],
+  correlationId: ['correlation_id', 'text'],
+  causationId: ['causation_id', 'text'],
+  createdAt: ['created_at', 'bigint'],
+  hash: ['hash', 'bytea'],
+  ordinal: ['ordinal', 'bigint'],
+  previous: ['previous', 'bigint'],
+}
+
+function insertingResources({ table, prepare }: Statements) {
+  return prepare(
+    (slot: Slot<'rows'>) => sql`
+      insert into ${table('pawl_resources')} (${columnNames(RESOURCE)})
+      select ${fieldsOf(RESOURCE, 'row')} from ${recordset(RESOURCE, slot('rows'), 'row')}`,
+  )
+}
+
+function updatingResources({ table, prepare }: Statements) {
+  return prepare(
+    (slot: Slot<'rows'>) => sql`
+      update ${table('pawl_resources')} as resource
+      set ${assignments({ ...CHANGING, ...CHAINED }, 'row')}
+      from ${recordset(CHANGED, slot('rows'), 'row')}
+      where resource.id = "row".id and resource.version < "row".version`,
+  )
+}
+
+function notingResources({ table, prepare }: Statements) {
+  return prepare(
+    (slot: Slot<'rows'>) => sql`
+      update ${table('pawl_resources')} as resource set ${assignments(CHAINED, 'row')}
+      from ${recordset(NOTED, slot('rows'), 'row')}
+      where resource.id = "row".id`,
+  )
+}
+
+/** The entries, and where the log ends with them: whoever reads that has locked it before. */
+function appending({ table, prepare }: Statements) {
+  return prepare(
+    (slot: Slot<'rows' | 'head'>) => sql`
+      with grown as (update ${table('pawl_log')} set head = ${slot('head')}::bigint where id = 1)
+      insert into ${table('pawl_events')} (${columnNames(ENTRY)})
+      select ${fieldsOf(ENTRY, 'row')} from ${recordset(ENTRY, slot('rows'), 'row')}`,
+  )
+}
+
+function endingReferences({ queries, prepare }: Statements) {
+  return prepare((slot: Slot<'ids'>) =>
+    queries
+      .updateTable('pawl_references')
+      .set({ live: 0 })
+      .where('resource_id', '=', anyOf<string>(slot('ids'), 'text')),
+  )
+}
