@@ -23,14 +23,16 @@ import { createKeys, type Key, parseKeys } from './runtime/keys.ts'
 import { unknownKeys } from './runtime/options.ts'
 import { requireStoredStates } from './runtime/stored-states.ts'
 import { createWriter } from './runtime/writer.ts'
-import type { Durability } from './store/sqlite/open.ts'
 import { openSqliteStore } from './store/sqlite/store.ts'
-import type { Store } from './store/store.ts'
+import type { Durability, OpenOptions, Store, StoreSource } from './store/store.ts'
 
 /** Options of `createEngine`. */
 export interface EngineOptions<D extends Definitions<D> = AgentPlatform> {
-  /** The path of an SQLite file, `:memory:`, or a better-sqlite3 `Database` that the application has open and keeps. */
-  readonly database: string | Database
+  /**
+   * The path of an SQLite file, `:memory:`, a better-sqlite3 `Database` that the application has open and keeps, or
+   * what `postgres()` from `pawl/postgres` gives.
+   */
+  readonly database: string | Database | StoreSource
   /** The resources, by the property of the engine that each gets. @defaultValue agentPlatform() */
   readonly resources?: D
   /** 32 bytes in base64 each; the first encrypts, all decrypt. Needed only to store secrets. @defaultValue [] */
@@ -105,8 +107,7 @@ export async function openEngine<D extends Definitions<D>>(
   const checked = checkedDestinations(takenWhole(definitions), parts.types)
   const registry = createRegistry(checked, digest)
   const keys = parseKeys(options.encryptionKeys ?? [])
-  const store = await openSqliteStore({
-    database: options.database,
+  const store = await openStore(options.database, {
     durability: options.durability ?? 'full',
     busyTimeout: toMilliseconds(options.busyTimeout ?? '30s', 'busyTimeout'),
   })
@@ -120,6 +121,10 @@ export async function openEngine<D extends Definitions<D>>(
     await store.close()
     throw error
   }
+}
+
+function openStore(database: EngineOptions['database'], how: OpenOptions): Promise<Store> {
+  return isSource(database) ? database.open(how) : openSqliteStore({ database, ...how })
 }
 
 function takenOptions<D extends Definitions<D>>(given: EngineOptions<D>): EngineOptions<D> {
@@ -166,7 +171,7 @@ function digest(structure: string): string {
 
 /** What each option has to be, beside left out. */
 const SHAPES: readonly (readonly [keyof EngineOptions, (value: unknown) => boolean, string])[] = [
-  ['database', isDatabase, 'a path, ":memory:" or an open better-sqlite3 Database'],
+  ['database', isDatabase, 'a path, ":memory:", an open better-sqlite3 Database, or postgres(…)'],
   ['resources', isObject, 'an object of definitions'],
   ['encryptionKeys', Array.isArray, 'a list of keys, 32 bytes in base64 each'],
   ['durability', (value) => value === 'full' || value === 'relaxed', '"full" or "relaxed"'],
@@ -188,7 +193,12 @@ function optionIssues(options: EngineOptions<Definitions>): Issue[] {
 
 function isDatabase(value: unknown): boolean {
   if (typeof value === 'string') return value !== ''
+  if (isSource(value)) return true
   return isObject(value) && 'prepare' in value && typeof value.prepare === 'function'
+}
+
+function isSource(value: unknown): value is StoreSource {
+  return isObject(value) && 'open' in value && typeof value.open === 'function'
 }
 
 function isObject(value: unknown): value is object {

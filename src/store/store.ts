@@ -108,6 +108,22 @@ export interface Upkeep {
   resealOutcomes(outcomes: readonly (SecretOutcome & { readonly old: Buffer })[]): Promise<number>
 }
 
+/** A database that can be opened. */
+export interface StoreSource {
+  /** Opens it, migrating it if need be. */
+  open(options: OpenOptions): Promise<Store>
+}
+
+/** What an acknowledged command survives: a power cut, or the death of the process. */
+export type Durability = 'full' | 'relaxed'
+
+/** How to open a database. */
+export interface OpenOptions {
+  readonly durability: Durability
+  /** How long to wait while others hold what is needed, in milliseconds. */
+  readonly busyTimeout: number
+}
+
 /** A database with pawl's tables. */
 export interface Store extends Reads, Upkeep, Consumers, Deliveries, Audit, Pruning {
   /**

@@ -1,7 +1,9 @@
 /** How does an engine use a pool: in transactions, again when one was lost, and not after its end? @module */
 
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { closed, PawlError } from '../../errors.ts'
+import { closed } from '../../errors.ts'
+import { goesAround } from '../misuse.ts'
+import type { Durability } from '../store.ts'
 import { type Retry, untilDone } from './again.ts'
 import { indeterminate, isConflict, isDisconnected } from './failures.ts'
 import { type Pool, type PooledClient, type Session, sessionOn } from './session.ts'
@@ -41,18 +43,17 @@ export interface Connection {
 
 const VIEW = 'begin isolation level repeatable read read only'
 
-/** How a transaction begins that writes; the isolation that locks rows and reads them anew. */
-export const WHOLE = {
-  full: 'begin isolation level read committed',
-  relaxed: 'begin isolation level read committed; set local synchronous_commit = off',
-} as const
+// Locks make sure that what has been read holds, not the isolation.
+const WHOLE = 'begin isolation level read committed'
+
+const RELAXED = 'set local synchronous_commit = off'
+
+// Whoever holds the end of the log for long may wait for what a batch holds: the batch gives in, and is done again.
+const YIELDING = 'set local lock_timeout = 250'
 
 /** Uses a pool. `timeout` is how long to try in all, in milliseconds. */
-export function createConnection(
-  pool: Pool,
-  durability: keyof typeof WHOLE,
-  timeout: number,
-): Connection {
+export function createConnection(pool: Pool, durability: Durability, timeout: number): Connection {
+  const whole = durability === 'full' ? WHOLE : `${WHOLE}; ${RELAXED}`
   const belonging = new AsyncLocalStorage<Token>()
   let isClosed = false
   const again = <T>(operation: string, attempt: () => Promise<T>): Promise<T> => {
@@ -62,8 +63,8 @@ export function createConnection(
   return {
     read: (operation, work) => again(operation, () => using(pool, work)),
     view: (operation, work) => again(operation, () => bracketed(pool, VIEW, work)),
-    write: (work) => again('write', () => bracketed(pool, WHOLE[durability], work)),
-    take: () => again('transaction', () => taken(pool, WHOLE[durability])),
+    write: (work) => again('write', () => bracketed(pool, `${whole}; ${YIELDING}`, work)),
+    take: () => again('transaction', () => taken(pool, whole)),
     inside: (token, work) => belonging.run(token, work),
     requireAccess: () => {
       if (isClosed) throw closed()
@@ -105,10 +106,10 @@ function bracketed<T>(pool: Pool, begin: string, work: Work<T>): Promise<T> {
   })
 }
 
-/** Commits; whatever goes wrong may have come after the commit, but for a conflict. */
-export async function commit(session: Session): Promise<void> {
+/** Commits; whatever goes wrong may have come after the commit, but for a conflict. False where an error had undone it. */
+export async function commit(session: Session): Promise<boolean> {
   try {
-    await session.once('commit')
+    return (await session.once('commit')).command !== 'ROLLBACK'
   } catch (error) {
     throw isConflict(error) ? error : indeterminate(error)
   }
@@ -139,11 +140,4 @@ async function connect(pool: Pool): Promise<Taken> {
       client.release(destroy)
     },
   }
-}
-
-/** The error for a call that would wait for the end of the transaction that it is made in. */
-function goesAround(): PawlError<'transaction_misuse'> {
-  const reason = 'within a transaction only its own handle can be used'
-  const message = `${reason}: call tx.… instead of engine.…, which would wait for the transaction to end`
-  return new PawlError('transaction_misuse', message, { reason })
 }

@@ -32,6 +32,8 @@ export interface ClientQuery {
 export interface ClientResult {
   readonly rows: unknown[]
   readonly rowCount?: number | null
+  /** What has been done, such as `SELECT`. */
+  readonly command?: string
 }
 
 /** A connection, as the store uses it. */

@@ -42,7 +42,7 @@ const RESOURCES = [
     entries bigint not null check (entries >= 0)
   ) with (fillfactor = 80)`,
   'create index pawl_resources_by_status on pawl_resources (tenant, type, status, position)',
-  'create index pawl_resources_by_type on pawl_resources (tenant, type, position)',
+  'create index pawl_resources_by_type on pawl_resources (type, tenant, position)',
 ]
 
 const EVENTS = [

@@ -2,6 +2,7 @@
 
 import type { Database } from 'better-sqlite3'
 import { closed, isPawlError, PawlError } from '../../errors.ts'
+import { goesAround } from '../misuse.ts'
 import type { Bracket } from './brackets.ts'
 import { untilFree } from './busy.ts'
 import { storageError } from './failures.ts'
@@ -134,10 +135,4 @@ function taken(gate: Gate, token: Token, { open: begin, undo }: Bracket, head: (
 function occupied(operation: string): PawlError<'storage_busy'> {
   const message = `${operation}: the application has a transaction open on the connection that it gave the engine; end it`
   return new PawlError('storage_busy', message, { operation })
-}
-
-function goesAround(): PawlError<'transaction_misuse'> {
-  const reason = 'within a transaction only its own handle can be used'
-  const message = `${reason}: call tx.… instead of engine.…, which would wait for the transaction to end`
-  return new PawlError('transaction_misuse', message, { reason })
 }

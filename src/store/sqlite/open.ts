@@ -6,10 +6,8 @@ import { Kysely, Migrator, SqliteDialect } from 'kysely'
 import { PawlError } from '../../errors.ts'
 import { migrations } from '../migrations.ts'
 import type { Tables } from '../schema.ts'
+import type { Durability } from '../store.ts'
 import { storageError } from './failures.ts'
-
-/** What an acknowledged command survives: a power cut, or the death of the process. */
-export type Durability = 'full' | 'relaxed'
 
 // SQLite waits natively for this long, blocking the event loop; after that the engine waits on its own.
 const NATIVE_BUSY_MS = 5

@@ -5,7 +5,7 @@ import { closed } from '../../errors.ts'
 import type { Audit, Pruning } from '../audit.ts'
 import type { Consumers } from '../consumers.ts'
 import type { DeliveryReads, DeliveryWrites } from '../deliveries.ts'
-import type { Reads, Store, Transaction, Upkeep } from '../store.ts'
+import type { OpenOptions, Reads, Store, Transaction, Upkeep } from '../store.ts'
 import { createAudit } from './audit.ts'
 import { backup } from './backup.ts'
 import { createMigrationLists } from './behind.ts'
@@ -18,20 +18,16 @@ import { createDeliveries } from './deliveries.ts'
 import { brokeConstraint, storageError } from './failures.ts'
 import { createLister } from './lists.ts'
 import { createLookups } from './lookups.ts'
-import { type Durability, migrate, openDatabase, requireSynchronous } from './open.ts'
+import { migrate, openDatabase, requireSynchronous } from './open.ts'
 import { createPruning } from './pruning.ts'
 import { createResealing, createSecretLists } from './secrets.ts'
 import { createTransaction } from './transaction.ts'
 import { createChecks, createUpkeep } from './upkeep.ts'
 
 /** How to open an SQLite store. */
-export interface SqliteOptions {
+export interface SqliteOptions extends OpenOptions {
   /** A path, `:memory:`, or a database that the application has open and keeps. */
   readonly database: string | Database
-  /** What a commit survives. */
-  readonly durability: Durability
-  /** How long to wait while other connections hold the database, in milliseconds. */
-  readonly busyTimeout: number
 }
 
 /** Opens an SQLite store, migrating it if need be. */

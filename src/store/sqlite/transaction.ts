@@ -1,7 +1,8 @@
 /** How does a transaction span awaits? @module */
 
 import { Kysely } from 'kysely'
-import { isPawlError, messageOf, PawlError } from '../../errors.ts'
+import { isPawlError } from '../../errors.ts'
+import { misuse, undone } from '../misuse.ts'
 import type { AnyTables, Store, Transaction } from '../store.ts'
 import type { Bracket } from './brackets.ts'
 import type { Connection } from './connection.ts'
@@ -83,18 +84,4 @@ export function createTransaction(parts: TransactionParts): Transaction {
     rollback: (reason) => end(whole.undo, reason),
     hasFailedWith: (error) => isPawlError(error) && failures.has(error),
   }
-}
-
-function undone(cause: unknown): PawlError<'transaction_misuse'> {
-  const advice =
-    cause === undefined
-      ? 'an error before this one has undone it, or the application has ended it itself'
-      : `an error before this one has undone it: ${messageOf(cause)}`
-  return misuse('it is no longer open on the database', advice, cause)
-}
-
-function misuse(reason: string, advice: string, cause?: unknown): PawlError<'transaction_misuse'> {
-  const message = `the transaction cannot be used: ${reason}; ${advice}`
-  const options = cause === undefined ? {} : { cause }
-  return new PawlError('transaction_misuse', message, { reason }, options)
 }

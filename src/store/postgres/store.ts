@@ -1,0 +1,220 @@
+/** How does PostgreSQL keep what the engine writes? @module */
+
+import { closed, PawlError } from '../../errors.ts'
+import type { Audit, Pruning } from '../audit.ts'
+import type { Consumers } from '../consumers.ts'
+import type { DeliveryReads, DeliveryWrites } from '../deliveries.ts'
+import type { OpenOptions, Reads, Store, Transaction, Upkeep } from '../store.ts'
+import { createAudit } from './audit.ts'
+import { createMigrationLists } from './behind.ts'
+import { type Connection, createConnection } from './connection.ts'
+import { createConsumers } from './consumers.ts'
+import { createDeliveries } from './deliveries.ts'
+import { brokeConstraint, isConflict, storageError } from './failures.ts'
+import { createLister } from './lists.ts'
+import type { Mode } from './locks.ts'
+import { createLookups } from './lookups.ts'
+import { bound, type OnSession, type With } from './on-session.ts'
+import { migrate } from './open.ts'
+import { createPlanner, type Planned, type Planner } from './planner.ts'
+import { createPruning } from './pruning.ts'
+import { createResealing, createSecretLists } from './secrets.ts'
+import type { Pool, Session } from './session.ts'
+import { createStatements, type Statements } from './statement.ts'
+import { createTransaction } from './transaction.ts'
+import { createChecks, createUpkeep } from './upkeep.ts'
+
+/** How to open a PostgreSQL store. */
+export interface PostgresOptions extends OpenOptions {
+  readonly pool: Pool
+  /** Whether the pool ends with the store. */
+  readonly isOwn: boolean
+  readonly schema: string
+}
+
+/** Opens a PostgreSQL store, migrating it if need be. */
+export async function openPostgresStore(options: PostgresOptions): Promise<Store> {
+  const { pool, isOwn, schema, durability, busyTimeout } = options
+  const connection = createConnection(pool, durability, busyTimeout)
+  try {
+    await migrate(connection, schema)
+    return createStore(connection, createStatements(schema), isOwn ? pool : null)
+  } catch (error) {
+    if (isOwn) await pool.end()
+    throw storageError('open', error)
+  }
+}
+
+type Read = Reads & DeliveryReads
+
+type Written = Upkeep & Consumers & DeliveryWrites & Pruning
+
+interface Functions {
+  readonly reads: OnSession<Read>
+  readonly audit: OnSession<Audit>
+  readonly writes: OnSession<Written>
+  readonly planner: Planner
+}
+
+function createFunctions(statements: Statements): Functions {
+  const deliveries = createDeliveries(statements)
+  return {
+    reads: {
+      ...createLookups(statements),
+      ...createLister(statements),
+      ...createChecks(statements),
+      ...createMigrationLists(statements),
+      ...createSecretLists(statements),
+      ...deliveries.reads,
+    },
+    audit: createAudit(statements),
+    writes: {
+      ...createUpkeep(statements),
+      ...createConsumers(statements),
+      ...createPruning(statements),
+      ...createResealing(statements),
+      ...deliveries.writes,
+    },
+    planner: createPlanner(statements),
+  }
+}
+
+function createStore(connection: Connection, statements: Statements, own: Pool | null): Store {
+  const functions = createFunctions(statements)
+  const { reads, audit, writes, planner } = functions
+  const open = (use: Connection['read'], operation: string): With => {
+    return async (work) => {
+      connection.requireAccess()
+      return use(operation, work)
+    }
+  }
+  const [reading, viewing] = [open(connection.read, 'read'), open(connection.view, 'read')]
+  const writing = open((_, work) => connection.write(work), 'write')
+  const read = bound<Read>(reads, reading)
+  const outer = createOuter(connection, own, {
+    begin: () =>
+      createTransaction({
+        connection,
+        storeWithin: (within) => ({ ...toPart(functions, within), ...outer }),
+      }),
+    head: async () => (await connection.read('read', (session) => reads.log(session))).head,
+  })
+  return {
+    ...read,
+    ...bound<Audit>(audit, viewing),
+    ...bound<Written>(writes, writing),
+    read: (plan) => viewing((session) => planner.read(session, plan)),
+    // Not refused within a transaction: here the writer comes with the calls of many.
+    transact: (plan, scouts = NOBODY) => {
+      const planned = { plan, scouts, needed: new Map<string, Mode>() }
+      return connection.write((session) => planner.write(session, planned))
+    },
+    ...outer,
+    requireAccess: connection.requireAccess,
+  }
+}
+
+const NOBODY = () => []
+
+type Outer = Omit<
+  Store,
+  keyof Read | keyof Audit | keyof Written | 'read' | 'transact' | 'requireAccess'
+>
+
+/** The store within a transaction: each call that writes is a part of it, kept or undone whole. */
+function toPart(
+  { reads, audit, writes, planner }: Functions,
+  within: With,
+): Omit<Store, keyof Outer> {
+  const part: With = (work) => within((session) => savepoint(session, work))
+  return {
+    ...bound<Read>(reads, within),
+    ...bound<Audit>(audit, within),
+    ...bound<Written>(writes, part),
+    read: (plan) => within((session) => planner.read(session, plan)),
+    transact: (plan, scouts = NOBODY) => {
+      const planned = { plan, scouts, needed: new Map<string, Mode>() }
+      return within((session) => persistently(session, planner, planned))
+    },
+    requireAccess: () => {},
+  }
+}
+
+// What others are faster at ten times in a row is better done again from the start.
+const MOST_TIMES = 10
+
+async function persistently<T>(
+  session: Session,
+  planner: Planner,
+  planned: Planned<T>,
+): Promise<T> {
+  for (let times = 1; ; times++) {
+    try {
+      return await savepoint(session, (inner) => planner.write(inner, planned))
+    } catch (error) {
+      if (!isConflict(error) || times === MOST_TIMES) throw error
+    }
+  }
+}
+
+async function savepoint<T>(session: Session, work: (session: Session) => Promise<T>): Promise<T> {
+  await session.once('savepoint pawl')
+  try {
+    const result = await work(session)
+    await session.once('release savepoint pawl')
+    return result
+  } catch (error) {
+    // What led here is what the caller has to hear of; without its connection, all is undone anyway.
+    await session.once('rollback to savepoint pawl; release savepoint pawl').catch(() => {})
+    throw error
+  }
+}
+
+interface Outside {
+  readonly begin: () => Transaction
+  readonly head: () => Promise<number>
+}
+
+/** What there is only outside of a transaction, or the same within it. */
+function createOuter(connection: Connection, own: Pool | null, { begin, head }: Outside): Outer {
+  const open = new Set<Transaction>()
+  return {
+    transaction: () => remembered(open, begin()),
+    brokeConstraint,
+    headNow: async () => {
+      connection.requireAccess()
+      return head()
+    },
+    // Own commits count as well: whoever looks again then finds nothing new.
+    othersCommits: head,
+    backup: async () => {
+      throw new PawlError('storage_failed', NO_BACKUP, { operation: 'backup' })
+    },
+    close: async () => {
+      connection.close()
+      await Promise.all([...open].map(({ rollback }) => rollback(closed())))
+      await own?.end()
+    },
+  }
+}
+
+const NO_BACKUP =
+  'backup: PostgreSQL is backed up with its own tools; run pg_dump, or archive its WAL'
+
+/** Keeps a transaction in mind until it has ended. */
+function remembered(open: Set<Transaction>, transaction: Transaction): Transaction {
+  open.add(transaction)
+  const end = async (ending: () => Promise<void>): Promise<void> => {
+    try {
+      await ending()
+    } finally {
+      open.delete(transaction)
+    }
+  }
+  const { commit, rollback } = transaction
+  return {
+    ...transaction,
+    commit: () => end(commit),
+    rollback: (reason) => end(() => rollback(reason)),
+  }
+}
