@@ -6,6 +6,8 @@ import type { Store, Writes } from '../../src/store/store.ts'
 import { caught } from '../support/errors.ts'
 import { describeAudit, describePruning } from './conformance-audit.ts'
 import { describeConsumers } from './conformance-consumers.ts'
+import { describeDeliveries } from './conformance-deliveries.ts'
+import { describeGivingOut } from './conformance-giving-out.ts'
 import { describeLog } from './conformance-log.ts'
 import { describeSealing } from './conformance-sealing.ts'
 import { describeOpenTransactions } from './conformance-transactions.ts'
@@ -49,6 +51,8 @@ export function describeStore(name: string, openStore: OpenStore): void {
     describe('pruning', () => describePruning(openStore))
     describe('ciphertexts', () => describeSealing(openStore))
     describe('consumers', () => describeConsumers(openStore))
+    describe('deliveries', () => describeDeliveries(openStore))
+    describe('what is given out', () => describeGivingOut(openStore))
     describe('a transaction that lasts', () => describeOpenTransactions(openStore))
   })
 }
