@@ -2,6 +2,7 @@ import type { Kysely } from 'kysely'
 import { expect, onTestFinished } from 'vitest'
 import { createEngine } from '../../src/index.ts'
 import { createTestEngine } from '../../src/testing.ts'
+import { newDatabase } from './database.ts'
 import { OFFLINE } from './offline.ts'
 
 /** A resource as it comes out of the engine, its own fields untyped. */
@@ -193,7 +194,8 @@ let opened = 0
 
 /** Opens an engine with a fake clock and a seed of its own; the caller closes it. */
 export async function openEngine(options: Options = {}): Promise<AnyTestEngine> {
-  const all = { now: START, seed: ++opened, delivery: OFFLINE, ...options }
+  const database = options.database ?? (await newDatabase())
+  const all = { now: START, seed: ++opened, delivery: OFFLINE, ...options, database }
   const engine: unknown = await createTestEngine(all as Parameters<typeof createTestEngine>[0])
   return engine as AnyTestEngine
 }
@@ -207,7 +209,8 @@ export async function setupEngine(options: Options = {}): Promise<AnyTestEngine>
 
 /** Opens an engine with the clock of the machine that closes with the test. */
 export async function setupRealEngine(options: Options = {}): Promise<AnyEngine> {
-  const all = { database: ':memory:', durability: 'relaxed', delivery: OFFLINE, ...options }
+  const database = options.database ?? (await newDatabase())
+  const all = { durability: 'relaxed', delivery: OFFLINE, ...options, database }
   const engine: unknown = await createEngine(all as unknown as Parameters<typeof createEngine>[0])
   onTestFinished(() => (engine as AnyEngine).close())
   return engine as AnyEngine

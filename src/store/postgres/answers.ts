@@ -19,15 +19,17 @@ export interface Book {
   answer(question: Question): Answers[Kind]
   /** Answers questions, with one statement for each kind of them. */
   ask(session: Session, questions: readonly Question[]): Promise<void>
-  /** When the outcome that was found for a key was made; null where there was none. */
-  madeAt(tenant: string, key: string): number | null
+  /** When the outcome that was found for a key was made; null where there was none, undefined where nobody has asked. */
+  madeAt(tenant: string, key: string): number | null | undefined
 }
 
 /** Prepares the statements behind the questions; `locking` is null where nothing is to be written. */
 export function createAnswerer(statements: Statements): (locking: Locking | null) => Book {
-  const fetchers = createFetchers(statements)
+  const all = createFetchers(statements)
+  const holding = { ...all, head: all.heldHead }
   const lock = createLocker(statements)
   return (locking) => {
+    const fetchers = locking === null ? all : holding
     const found = new Map<string, unknown>()
     const lockAll = async (session: Session, asked: readonly Asked<'resource'>[]) => {
       if (asked.length === 0) return
@@ -60,8 +62,9 @@ export function createAnswerer(statements: Statements): (locking: Locking | null
       },
       answer: (question) => toAnswer(question, found.get(keyOf(question))),
       madeAt: (tenant, key) => {
-        const outcome = found.get(keyOf({ ask: 'outcome', tenant, key }))
-        return (outcome as OutcomeRow | undefined)?.createdAt ?? null
+        const place = keyOf({ ask: 'outcome', tenant, key })
+        if (!found.has(place)) return undefined
+        return (found.get(place) as OutcomeRow | undefined)?.createdAt ?? null
       },
     }
   }

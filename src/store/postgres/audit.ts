@@ -54,10 +54,7 @@ function createPositionAudit(statements: Statements): OnSession<PositionAudit> {
   const strange = strangePositions(statements)
   return {
     positionsAfter: (session, after, limit) => positions.all(session, { after, limit }),
-    lastPosition: async (session) => {
-      const there = (await last.get(session, {}))?.position ?? 0
-      return { there, given: there }
-    },
+    lastPosition: async (session) => (await last.get(session, {})) ?? { there: 0, given: 0 },
     strangePositions: async (session) => (await strange.all(session, {})).map(({ id }) => id),
   }
 }
@@ -119,34 +116,25 @@ function positionsAfter({ queries, prepare }: Statements) {
 function lastPosition({ queries, prepare }: Statements) {
   return prepare(() =>
     queries
-      .selectFrom('pawl_resources')
-      .select('position')
-      .where('position', '<=', Number.MAX_SAFE_INTEGER)
-      .orderBy('position', 'desc')
-      .limit(1),
+      .selectFrom('pawl_log')
+      .select('resources as given')
+      .select(({ fn, selectFrom }) =>
+        fn
+          .coalesce(
+            selectFrom('pawl_resources').select((resource) =>
+              resource.fn.max('position').as('last'),
+            ),
+            sql.lit(0),
+          )
+          .as('there'),
+      )
+      .where('id', '=', 1),
   )
 }
 
-/** The position of a resource is the place of its first entry, as long as that is there. */
 function strangePositions({ queries, prepare }: Statements) {
   return prepare(() =>
-    queries
-      .selectFrom('pawl_resources as resource')
-      .leftJoin('pawl_events as first', (join) =>
-        join
-          .onRef('first.seq', '=', 'resource.position')
-          .onRef('first.resource_id', '=', 'resource.id')
-          .on('first.ordinal', '=', 1),
-      )
-      .select('resource.id')
-      .where('first.seq', 'is', null)
-      .where(({ eb, or, selectFrom }) =>
-        or([
-          eb('resource.position', '<', 1),
-          eb('resource.position', '>', selectFrom('pawl_log').select('pruned').where('id', '=', 1)),
-        ]),
-      )
-      .orderBy('resource.position'),
+    queries.selectFrom('pawl_resources').select('id').where('position', '<', 1).orderBy('position'),
   )
 }
 

@@ -142,11 +142,10 @@ function outcomeWriter(statements: Statements): Belongings['outcomes'] {
   const insert = insertingOutcomes(statements)
   return async (session, rows, book) => {
     const last = new Map(rows.map((row) => [JSON.stringify([row.tenant, row.key]), row]))
-    const records = [...last.values()].map((row) => ({
-      ...row,
-      events: JSON.stringify(row.events),
-      madeAt: book.madeAt(row.tenant, row.key),
-    }))
+    const records = [...last.values()].map((row) => {
+      const madeAt = book.madeAt(row.tenant, row.key)
+      return { ...row, events: JSON.stringify(row.events), madeAt, asked: madeAt !== undefined }
+    })
     const count = await unlessEmpty(records, (all) =>
       insert.run(session, { rows: toRecordset(EXPECTED, all) }),
     )
@@ -165,8 +164,12 @@ const OUTCOME: Columns = {
   createdAt: ['created_at', 'bigint'],
 }
 
-// When the outcome that is replaced was made; null where there is to be none.
-const EXPECTED: Columns = { ...OUTCOME, madeAt: ['made_at', 'bigint'] }
+// When the outcome that is replaced was made; null where there is to be none. Where nobody asked, it may be any.
+const EXPECTED: Columns = {
+  ...OUTCOME,
+  madeAt: ['made_at', 'bigint'],
+  asked: ['asked', 'smallint'],
+}
 
 function insertingOutcomes({ table, prepare }: Statements) {
   const places = sql.join(
@@ -177,9 +180,10 @@ function insertingOutcomes({ table, prepare }: Statements) {
       insert into ${table('pawl_outcomes')} as outcome (${columnNames(OUTCOME)})
       select ${fieldsOf(OUTCOME, 'row')} from ${recordset(EXPECTED, slot('rows'), 'row')}
       on conflict (tenant, key) do update set ${places}
-      where outcome.created_at = any (
-        select expected."madeAt" from ${recordset(EXPECTED, slot('rows'), 'expected')}
+      where exists (
+        select 1 from ${recordset(EXPECTED, slot('rows'), 'expected')}
         where expected.tenant = excluded.tenant and expected.key = excluded.key
+          and (expected.asked = 0 or expected."madeAt" = outcome.created_at)
       )`,
   )
 }

@@ -22,8 +22,9 @@ export interface Fetchers {
   secrets: Fetch<'secrets', readonly SecretRow[]>
   outcome: Fetch<'outcome', OutcomeRow | undefined>
   referrers: Fetch<'referrers', Referrers>
-  /** Locks the log's end: nobody appends to it until this transaction ends. */
   head: Fetch<'head', number>
+  /** The same, and nobody appends to the log until this transaction ends. */
+  heldHead: Fetch<'head', number>
 }
 
 /** Prepares the statements. */
@@ -90,11 +91,15 @@ function byResource<Row extends OfResource>(
   return asked.map(({ resourceId }) => own.get(resourceId) ?? [])
 }
 
-function logFetchers(statements: Statements): Pick<Fetchers, 'outcome' | 'referrers' | 'head'> {
+function logFetchers(
+  statements: Statements,
+): Pick<Fetchers, 'outcome' | 'referrers' | 'head' | 'heldHead'> {
   const [outcomes, referrers] = [outcomesByKey(statements), liveReferrers(statements)]
-  const head = statements.prepare(() =>
-    statements.queries.selectFrom('pawl_log').select('head').where('id', '=', 1).forUpdate(),
-  )
+  const log = statements.queries.selectFrom('pawl_log').select('head').where('id', '=', 1)
+  const [head, heldHead] = [
+    statements.prepare(() => log),
+    statements.prepare(() => log.forUpdate()),
+  ]
   return {
     outcome: async (session, asked) => {
       const rows = await outcomes.all(session, {
@@ -121,6 +126,7 @@ function logFetchers(statements: Statements): Pick<Fetchers, 'outcome' | 'referr
       }))
     },
     head: async (session) => [(await head.get(session, {}))?.head ?? 0],
+    heldHead: async (session) => [(await heldHead.get(session, {}))?.head ?? 0],
   }
 }
 

@@ -78,8 +78,7 @@ function entriesByPlace({ queries, prepare }: Statements) {
     queries
       .selectFrom('pawl_events')
       .select(entryColumns)
-      .where('seq', '=', anyOf<number>(slot('places'), 'bigint'))
-      .orderBy('seq'),
+      .where('seq', '=', anyOf<number>(slot('places'), 'bigint')),
   )
 }
 

@@ -2,10 +2,10 @@
 
 import {
   type CompiledQuery,
+  type DatabaseIntrospector,
   Kysely,
   Migrator,
   PostgresAdapter,
-  PostgresIntrospector,
   PostgresQueryCompiler,
   type QueryResult,
 } from 'kysely'
@@ -65,7 +65,7 @@ async function migrateNow(session: Session, schema: string): Promise<void> {
   await session.once(`create schema if not exists ${quoted(schema)}`)
   await session.once(`set local search_path to ${quoted(schema)}`)
   const migrator = new Migrator({
-    db: new Kysely({ dialect: dialectWithin(PARTS, (query) => execute(session, query)) }),
+    db: new Kysely({ dialect: createDialect(session, schema) }),
     provider: { getMigrations: async () => migrations },
     migrationTableSchema: schema,
     migrationTableName: MIGRATIONS,
@@ -76,10 +76,30 @@ async function migrateNow(session: Session, schema: string): Promise<void> {
   if (error !== undefined) throw error
 }
 
-const PARTS = {
-  createAdapter: () => new PostgresAdapter(),
-  createIntrospector: (db: never) => new PostgresIntrospector(db),
-  createQueryCompiler: () => new PostgresQueryCompiler(),
+function createDialect(session: Session, schema: string) {
+  const parts = {
+    createAdapter: () => new PostgresAdapter(),
+    createIntrospector: () => createIntrospector(session, schema),
+    createQueryCompiler: () => new PostgresQueryCompiler(),
+  }
+  return dialectWithin(parts, <Row>(query: CompiledQuery) => execute<Row>(session, query))
+}
+
+/** Kysely's own looks at every table of the database, and fails where another one is dropped at the same time. */
+function createIntrospector(session: Session, schema: string): DatabaseIntrospector {
+  const getTables = async () => {
+    const { rows } = await session.once(
+      'select table_name as name from information_schema.tables where table_schema = $1',
+      [schema],
+    )
+    const names = rows as readonly { readonly name: string }[]
+    return names.map(({ name }) => ({ name, schema, isView: false, isForeign: false, columns: [] }))
+  }
+  return {
+    getSchemas: async () => [{ name: schema }],
+    getTables,
+    getMetadata: async () => ({ tables: await getTables() }),
+  }
 }
 
 async function execute<Row>(

@@ -14,4 +14,6 @@ export interface Tables extends Omit<AllTables, 'pawl_listing' | 'pawl_statuses'
 export interface LogOfPostgres extends LogTable {
   /** The place of the latest entry; 0 when there has been none. */
   head: number
+  /** How many resources have been created; their positions count them, which no sequence would do without holes. */
+  resources: number
 }

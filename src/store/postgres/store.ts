@@ -188,6 +188,7 @@ function createOuter(connection: Connection, own: Pool | null, { begin, head }: 
     // Own commits count as well: whoever looks again then finds nothing new.
     othersCommits: head,
     backup: async () => {
+      connection.requireAccess()
       throw new PawlError('storage_failed', NO_BACKUP, { operation: 'backup' })
     },
     close: async () => {

@@ -21,7 +21,6 @@ async function run(db: Kysely<unknown>, statements: readonly string[]): Promise<
 const TEXT = 'text collate "C"'
 
 const RESOURCES = [
-  // The position of a resource is the place of its first entry in the log: in the order of commits, and without a sequence.
   `create table pawl_resources (
     position bigint not null unique,
     id ${TEXT} primary key check (length(id) between 1 and 255),
@@ -81,9 +80,10 @@ const LOG = [
     id integer primary key check (id = 1),
     identity text not null,
     pruned bigint not null check (pruned between 0 and head),
-    head bigint not null check (head >= 0)
+    head bigint not null check (head >= 0),
+    resources bigint not null check (resources >= 0)
   ) with (fillfactor = 10)`,
-  `insert into pawl_log values (1, substr(md5(random()::text || clock_timestamp()::text), 1, 16), 0, 0)`,
+  `insert into pawl_log values (1, substr(md5(random()::text || clock_timestamp()::text), 1, 16), 0, 0, 0)`,
   `create table pawl_machines (type ${TEXT} primary key, machine ${TEXT} not null)`,
   `create table pawl_bases (
     resource_id ${TEXT} primary key,

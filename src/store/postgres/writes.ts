@@ -30,8 +30,8 @@ export function createWriter(statements: Statements): Writer {
   const belongings = createBelongings(statements)
   const writeResources = async (session: Session, writes: Writes): Promise<void> => {
     const { created, changed, noted } = writes
-    await unlessEmpty(withPositions(created, writes), (rows) =>
-      insert.run(session, { rows: toRecordset(RESOURCE, rows) }),
+    await unlessEmpty(created, (rows) =>
+      insert.run(session, { rows: toRecordset(RESOURCE, counted(rows)), count: rows.length }),
     )
     const count = await unlessEmpty(changed, (rows) =>
       update.run(session, { rows: toRecordset(CHANGED, rows) }),
@@ -53,11 +53,8 @@ export function createWriter(statements: Statements): Writer {
   }
 }
 
-/** Where a resource stands in the order of their creation: where the log begins to speak of it. */
-function withPositions(created: readonly ResourceRow[], { entries }: Writes): readonly object[] {
-  const first = new Map<string, number>()
-  for (const { resourceId, seq, ordinal } of entries) if (ordinal === 1) first.set(resourceId, seq)
-  return created.map((row) => ({ ...row, position: first.get(row.id) }))
+function counted(rows: readonly ResourceRow[]): readonly object[] {
+  return rows.map((row, index) => ({ ...row, number: index + 1 }))
 }
 
 // What a change gives another value.
@@ -81,7 +78,7 @@ const CHAINED: Columns = {
 }
 
 const RESOURCE: Columns = {
-  position: ['position', 'bigint'],
+  number: ['position', 'bigint'],
   id: ['id', 'text'],
   tenant: ['tenant', 'text'],
   type: ['type', 'text'],
@@ -116,11 +113,18 @@ const ENTRY: Columns = {
   previous: ['previous', 'bigint'],
 }
 
+/** Their positions go on from those of all before: the row that says how many these were is locked by it. */
 function insertingResources({ table, prepare }: Statements) {
+  const { number: _, ...columns } = RESOURCE
   return prepare(
-    (slot: Slot<'rows'>) => sql`
-      insert into ${table('pawl_resources')} (${columnNames(RESOURCE)})
-      select ${fieldsOf(RESOURCE, 'row')} from ${recordset(RESOURCE, slot('rows'), 'row')}`,
+    (slot: Slot<'rows' | 'count'>) => sql`
+      with before as (
+        update ${table('pawl_log')} set resources = resources + ${slot('count')}::bigint
+        where id = 1 returning resources - ${slot('count')}::bigint as count
+      )
+      insert into ${table('pawl_resources')} (position, ${columnNames(columns)})
+      select before.count + "row".number, ${fieldsOf(columns, 'row')}
+      from before, ${recordset(RESOURCE, slot('rows'), 'row')}`,
   )
 }
 
