@@ -31,33 +31,12 @@ export function describeAudit(openStore: OpenStore): void {
 
     const slice = await store.logSlice(2, 2)
 
-    expect(slice.places).toEqual([
-      { seq: 3, resourceId: 'a', known: true, isListed: false, isBeyond: false },
-      { seq: 4, resourceId: 'a', known: true, isListed: false, isBeyond: false },
+    expect(slice.places).toMatchObject([
+      { seq: 3, resourceId: 'a', known: true, isBeyond: false },
+      { seq: 4, resourceId: 'a', known: true, isBeyond: false },
     ])
-    expect(slice.listed).toBe(0)
     expect(slice.log).toMatchObject({ head: 5, pruned: 0 })
     expect((await store.logSlice(5, 2)).places).toEqual([])
-  })
-
-  test('gives what has been listed of the log, and the statuses noted then', async () => {
-    const store = await openStore()
-    await write(store, born([rowOf('a'), rowOf('b', { status: 'busy' })], 127))
-    await write(store, born([rowOf('c')], 129))
-
-    const { listed, places } = await store.logSlice(0, 9)
-
-    expect([listed, places.map(({ isListed }) => isListed)]).toEqual([128, [true, true, false]])
-    const slices = [1, 2, 3].map((position) => store.resourceSlice(position, 0, 9))
-    const noted = (await Promise.all(slices)).map((slice) => [
-      slice?.noted?.status ?? null,
-      slice?.listed,
-    ])
-    expect(noted).toEqual([
-      ['calm', 128],
-      ['busy', 128],
-      [null, 128],
-    ])
   })
 
   test('gives the resources in the order of their creation', async () => {
@@ -217,5 +196,37 @@ export function describePruning(openStore: OpenStore): void {
       [{ name: 'slow', place: 4 }, 700],
       [{ name: 'slow', place: 2 }, 700],
     ])
+  })
+}
+
+/** What a store has to tell of a listing that follows the log. */
+export function describeListing(openStore: OpenStore): void {
+  test('gives what has been listed of the log, and the statuses noted then', async () => {
+    const store = await openStore()
+    await write(store, born([rowOf('a'), rowOf('b', { status: 'busy' })], 127))
+    await write(store, born([rowOf('c')], 129))
+
+    const { listed, places } = await store.logSlice(0, 9)
+
+    expect([listed, places.map(({ isListed }) => isListed)]).toEqual([128, [true, true, false]])
+    const slices = [1, 2, 3].map((position) => store.resourceSlice(position, 0, 9))
+    const noted = (await Promise.all(slices)).map((slice) => [
+      slice?.noted?.status ?? null,
+      slice?.listed,
+    ])
+    expect(noted).toEqual([
+      ['calm', 128],
+      ['busy', 128],
+      [null, 128],
+    ])
+  })
+
+  test('gives no place as listed before that', async () => {
+    const store = await openStore()
+    await fill(store)
+
+    const { listed, places } = await store.logSlice(2, 2)
+
+    expect([listed, places.map(({ isListed }) => isListed)]).toEqual([0, [false, false]])
   })
 }

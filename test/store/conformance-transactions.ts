@@ -10,7 +10,16 @@ import { entryIdOf, entryOf, NOTHING, type OpenStore, rowOf, write } from './row
 export function describeOpenTransactions(openStore: OpenStore): void {
   describe('and is ended', () => describeEnds(openStore))
   describe('is of one piece, and', () => describeParts(openStore))
-  describe('keeps others waiting, and', () => describeWaiting(openStore))
+  test('shows others nothing that it undoes', async () => {
+    const { store, transaction } = await setupOpen(openStore)
+    await write(transaction.store, { created: [rowOf('a')] })
+
+    const reading = idsIn(store)
+    await turns(5)
+    await transaction.rollback()
+
+    expect(await reading).toEqual(['before'])
+  })
   describe('refuses', () => describeMisuse(openStore))
   describe('ends with its store, and', () => describeClosing(openStore))
 }
@@ -120,9 +129,6 @@ function describeEnds(openStore: OpenStore): void {
     await write(store, { created: [rowOf('a')] })
 
     expect(await idsIn(transaction.store)).toEqual(['a'])
-    expect(await failureOf(write(store, { created: [rowOf('b')] }))).toMatchObject({
-      code: 'storage_busy',
-    })
     await transaction.rollback()
   })
 }
@@ -217,95 +223,6 @@ function describeParts(openStore: OpenStore): void {
   })
 }
 
-function describeWaiting(openStore: OpenStore): void {
-  test('lets them on in their order when it ends', async () => {
-    const { store, transaction } = await setupOpen(openStore)
-    await write(transaction.store, { created: [rowOf('a')] })
-    const order: string[] = []
-    const after = async (name: string, call: Promise<unknown>) => {
-      await call
-      order.push(name)
-    }
-
-    const reading = idsIn(store)
-    const waiting = [
-      after('read', reading),
-      after('write', write(store, { created: [rowOf('b')] })),
-      after(
-        'plan',
-        store.read(() => ask({ ask: 'head' })),
-      ),
-      after('mark', store.markChecked('thing', '1:x')),
-      after('last write', write(store, { created: [rowOf('c')] })),
-    ]
-    await turns(20)
-    expect(order).toEqual([])
-    await transaction.commit()
-    await Promise.all(waiting)
-
-    // Reads may see what was written after them, and nobody overtakes a write with another one.
-    const writes = order.filter((name) => name !== 'read' && name !== 'plan')
-    expect(writes).toEqual(['write', 'mark', 'last write'])
-    expect(order).toHaveLength(5)
-    expect(await reading).toContain('a')
-    expect(await idsIn(store)).toEqual(['before', 'a', 'b', 'c'])
-  })
-
-  test('shows them nothing that it undoes', async () => {
-    const { store, transaction } = await setupOpen(openStore)
-    await write(transaction.store, { created: [rowOf('a')] })
-
-    const reading = idsIn(store)
-    await turns(5)
-    await transaction.rollback()
-
-    expect(await reading).toEqual(['before'])
-  })
-
-  test('lets other transactions on one by one, in their order', async () => {
-    const { store, transaction } = await setupOpen(openStore)
-    const texts = Array.from({ length: 30 }, (_, i) => `note ${i}`)
-    let inside = 0
-
-    const waiting = texts.map(async (text) => {
-      const next = store.transaction()
-      await next.begin()
-      inside += 1
-      await note(next, text)
-      await turns(1)
-      expect(inside).toBe(1)
-      inside -= 1
-      await next.commit()
-    })
-    await turns(5)
-    await transaction.commit()
-    await Promise.all(waiting)
-
-    expect(await notesIn(store)).toEqual(texts)
-  })
-
-  test.each<[string, (store: Store) => Promise<unknown>]>([
-    ['a read', (store) => store.findResource('a')],
-    ['a plan', (store) => store.read(() => ask({ ask: 'head' }))],
-    ['a write', (store) => write(store, { created: [rowOf('b')] })],
-    ['upkeep', (store) => store.markChecked('thing', '1:x')],
-    ['a transaction', (store) => store.transaction().begin()],
-    ['the use of one', (store) => store.transaction().store.findResource('a')],
-    ['a query in one', (store) => store.transaction().db.selectFrom('notes').execute()],
-  ])('turns %s away with storage_busy when it takes too long', async (_, call) => {
-    const { store, transaction } = await setupOpen(openStore, 30)
-    await note(transaction, 'mine')
-
-    const error = await failureOf(call(store))
-
-    expect(error).toMatchObject({ code: 'storage_busy', retryable: true })
-    expect(error.message).toContain('transaction')
-    await note(transaction, 'mine too')
-    await transaction.commit()
-    expect(await notesIn(store)).toEqual(['mine', 'mine too'])
-  })
-}
-
 function describeMisuse(openStore: OpenStore): void {
   test.each<[string, (store: Store) => unknown]>([
     ['a read', (store) => store.findResource('a')],
@@ -385,19 +302,12 @@ function describeMisuse(openStore: OpenStore): void {
 }
 
 function describeClosing(openStore: OpenStore): void {
-  test('is undone; what is still done in it is refused, and so are those who wait', async () => {
+  test('is undone; what is still done in it is refused', async () => {
     const { store, transaction } = await setupOpen(openStore)
     await note(transaction, 'mine')
-    const waiting = [
-      failureOf(store.findResource('before')),
-      failureOf(write(store, { created: [rowOf('a')] })),
-      failureOf(store.markChecked('thing', '1:x')),
-      failureOf(store.transaction().begin()),
-    ]
 
     await store.close()
 
-    for (const { code } of await Promise.all(waiting)) expect(code).toBe('closed')
     const calls = [
       () => note(transaction, 'late'),
       () => transaction.store.findResource('before'),
@@ -417,5 +327,110 @@ function describeClosing(openStore: OpenStore): void {
 
     expect((await failureOf(() => transaction.begin())).code).toBe('closed')
     expect((await failureOf(() => note(transaction, 'late'))).code).toBe('closed')
+  })
+}
+
+/** What a store has to do besides that has one connection: whoever has it keeps all others waiting. */
+export function describeWaiting(openStore: OpenStore): void {
+  test('keeps others waiting from its first use', async () => {
+    const store = await openStore(0)
+    const transaction = store.transaction()
+    await transaction.store.findResource('a')
+
+    expect(await failureOf(write(store, { created: [rowOf('b')] }))).toMatchObject({
+      code: 'storage_busy',
+    })
+    await transaction.rollback()
+  })
+
+  test('lets them on in their order when it ends', async () => {
+    const { store, transaction } = await setupOpen(openStore)
+    await write(transaction.store, { created: [rowOf('a')] })
+    const order: string[] = []
+    const after = async (name: string, call: Promise<unknown>) => {
+      await call
+      order.push(name)
+    }
+
+    const reading = idsIn(store)
+    const waiting = [
+      after('read', reading),
+      after('write', write(store, { created: [rowOf('b')] })),
+      after(
+        'plan',
+        store.read(() => ask({ ask: 'head' })),
+      ),
+      after('mark', store.markChecked('thing', '1:x')),
+      after('last write', write(store, { created: [rowOf('c')] })),
+    ]
+    await turns(20)
+    expect(order).toEqual([])
+    await transaction.commit()
+    await Promise.all(waiting)
+
+    // Reads may see what was written after them, and nobody overtakes a write with another one.
+    const writes = order.filter((name) => name !== 'read' && name !== 'plan')
+    expect(writes).toEqual(['write', 'mark', 'last write'])
+    expect(order).toHaveLength(5)
+    expect(await reading).toContain('a')
+    expect(await idsIn(store)).toEqual(['before', 'a', 'b', 'c'])
+  })
+
+  test('lets other transactions on one by one, in their order', async () => {
+    const { store, transaction } = await setupOpen(openStore)
+    const texts = Array.from({ length: 30 }, (_, i) => `note ${i}`)
+    let inside = 0
+
+    const waiting = texts.map(async (text) => {
+      const next = store.transaction()
+      await next.begin()
+      inside += 1
+      await note(next, text)
+      await turns(1)
+      expect(inside).toBe(1)
+      inside -= 1
+      await next.commit()
+    })
+    await turns(5)
+    await transaction.commit()
+    await Promise.all(waiting)
+
+    expect(await notesIn(store)).toEqual(texts)
+  })
+
+  test.each<[string, (store: Store) => Promise<unknown>]>([
+    ['a read', (store) => store.findResource('a')],
+    ['a plan', (store) => store.read(() => ask({ ask: 'head' }))],
+    ['a write', (store) => write(store, { created: [rowOf('b')] })],
+    ['upkeep', (store) => store.markChecked('thing', '1:x')],
+    ['a transaction', (store) => store.transaction().begin()],
+    ['the use of one', (store) => store.transaction().store.findResource('a')],
+    ['a query in one', (store) => store.transaction().db.selectFrom('notes').execute()],
+  ])('turns %s away with storage_busy when it takes too long', async (_, call) => {
+    const { store, transaction } = await setupOpen(openStore, 30)
+    await note(transaction, 'mine')
+
+    const error = await failureOf(call(store))
+
+    expect(error).toMatchObject({ code: 'storage_busy', retryable: true })
+    expect(error.message).toContain('transaction')
+    await note(transaction, 'mine too')
+    await transaction.commit()
+    expect(await notesIn(store)).toEqual(['mine', 'mine too'])
+  })
+
+  test('refuses those who wait when its store is closed', async () => {
+    const { store, transaction } = await setupOpen(openStore)
+    await note(transaction, 'mine')
+    const waiting = [
+      failureOf(store.findResource('before')),
+      failureOf(write(store, { created: [rowOf('a')] })),
+      failureOf(store.markChecked('thing', '1:x')),
+      failureOf(store.transaction().begin()),
+    ]
+
+    await store.close()
+
+    for (const { code } of await Promise.all(waiting)) expect(code).toBe('closed')
   })
 }

@@ -6,6 +6,8 @@ import type { Store } from '../../src/store/store.ts'
 import { caught } from '../support/errors.ts'
 import { makeTemporaryDirectory, removeDirectory, temporaryFile } from '../support/temp.ts'
 import { describeStore } from './conformance.ts'
+import { describeListing } from './conformance-audit.ts'
+import { describeWaiting } from './conformance-transactions.ts'
 import { type Later, rowOf, write } from './rows.ts'
 
 async function open(
@@ -35,6 +37,11 @@ describeStore('SQLite in a file', (timeout, later) => open(fileUntil(later), tim
 describeStore('SQLite that the application has open', (timeout, later) =>
   open(applicationDatabase(later), timeout, later),
 )
+
+describe('a check of an SQLite store', () => describeListing(() => open(':memory:')))
+
+describe('a transaction that lasts in SQLite', () =>
+  describeWaiting((timeout, later) => open(fileUntil(later), timeout, later)))
 
 describe('an SQLite store', () => {
   test('has what it wrote when its file is opened again', async () => {

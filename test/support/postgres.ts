@@ -14,35 +14,45 @@ const SERVER = {
   ...{ connectionTimeoutMillis: 5000, options: '-c synchronous_commit=off' },
 }
 
-let opened: Promise<Pool> | undefined
+let inProcess: Promise<Pool> | undefined
 
-/** A pool on the server; on one within the process where there is none. */
-export function openPool(): Promise<Pool> {
-  opened ??= connect()
-  return opened
-}
-
-async function connect(): Promise<Pool> {
-  const pool = new pg.Pool({ ...SERVER, allowExitOnIdle: true })
-  pool.on('error', () => {})
+/** Whether there is a server; where there has to be one, its absence may not go unnoticed. */
+export async function isServer(): Promise<boolean> {
+  const client = new pg.Client(SERVER)
   try {
-    await pool.query('select 1')
-    return pool as unknown as Pool
+    await client.connect()
+    return true
   } catch (error) {
-    await pool.end()
-    // Where there has to be one, its absence may not go unnoticed.
     if (process.env.PAWL_POSTGRES === 'server') throw error
-    return inProcess()
+    return false
+  } finally {
+    await client.end()
   }
 }
 
-/** Whether tests run on a server: what is in the process has one connection only. */
-export async function isServer(): Promise<boolean> {
-  return (await openPool()) instanceof pg.Pool
+let found: Promise<boolean> | undefined
+
+/** A pool whose connections find the application's own tables in a schema. */
+async function openPool(schema: string, later: Later): Promise<Pool> {
+  found ??= isServer()
+  if (await found) {
+    const pool = new pg.Pool({ ...SERVER, options: `${SERVER.options} -c search_path=${schema}` })
+    pool.on('error', () => {})
+    later(() => pool.end())
+    return pool as unknown as Pool
+  }
+  inProcess ??= openInProcess()
+  const pool = await inProcess
+  const connect = async () => {
+    const client = await pool.connect()
+    await client.query({ text: `set search_path to ${schema}` })
+    return client
+  }
+  return { ...pool, connect }
 }
 
 /** A pool whose one connection is taken in turn. */
-async function inProcess(): Promise<Pool> {
+async function openInProcess(): Promise<Pool> {
   const database = await PGlite.create()
   let free: Promise<void> = Promise.resolve()
   const query = async ({ text, values = [] }: ClientQuery): Promise<ClientResult> => {
@@ -83,8 +93,8 @@ const SERIALIZERS = {
 
 /** A new schema that is dropped when the test is over, or later. */
 export async function setupSchema(later: Later = onTestFinished) {
-  const pool = await openPool()
   const schema = `test_${randomBytes(8).toString('hex')}`
+  const pool = await openPool(schema, later)
   later(async () => {
     const client = await pool.connect()
     await client.query({ text: `drop schema if exists ${schema} cascade` })

@@ -40,7 +40,11 @@ export function createLookups(statements: Statements): OnSession<Lookups> {
     findResource: async (session, id) =>
       (await resource.all(session, { id })).map(toResourceRow)[0],
     findEntry: async (session, id) => (await entry.all(session, { id })).map(toEntryRow)[0],
-    entriesAt: async (session, places) => (await entries.all(session, { places })).map(toEntryRow),
+    entriesAt: async (session, places) => {
+      const found = (await entries.all(session, { places })).map(toEntryRow)
+      const bySeq = new Map(found.map((entry) => [entry.seq, entry]))
+      return places.flatMap((place) => bySeq.get(place) ?? [])
+    },
     placeAt: first,
     log: async (session) => (await log.get(session, {})) ?? NO_LOG,
     entryTypes: async (session, tenant) =>

@@ -51,7 +51,7 @@ const EVENTS = [
     tenant ${TEXT} not null,
     type ${TEXT} not null,
     internal smallint not null check (internal in (0, 1)),
-    resource_id ${TEXT} not null,
+    resource_id ${TEXT} not null references pawl_resources (id),
     resource_version bigint not null check (resource_version >= 1),
     data text not null,
     previous_status ${TEXT},
@@ -86,7 +86,7 @@ const LOG = [
   `insert into pawl_log values (1, substr(md5(random()::text || clock_timestamp()::text), 1, 16), 0, 0, 0)`,
   `create table pawl_machines (type ${TEXT} primary key, machine ${TEXT} not null)`,
   `create table pawl_bases (
-    resource_id ${TEXT} primary key,
+    resource_id ${TEXT} primary key references pawl_resources (id),
     seq bigint not null check (seq >= 1),
     state text not null,
     hash bytea not null check (length(hash) = 32),
