@@ -4,6 +4,14 @@ import { defineConfig } from 'vitest/config'
 
 const source = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
+// Those that open an engine wherever they are told to.
+const ON_BOTH = [
+  'test/scenarios/*.test.ts',
+  'test/machines/matrix.test.ts',
+  'test/engine/{api,concurrency,consume,differential,effects,idempotency,lists,subscribe}.test.ts',
+  'test/engine/{platform-*,tenants,timers,transaction,verify}.test.ts',
+]
+
 export default defineConfig({
   resolve: {
     // Like `paths` in tsconfig.json: tests and examples import what users import, from the sources.
@@ -14,6 +22,7 @@ export default defineConfig({
       { find: /^pawl\/webhooks$/, replacement: source('src/webhooks.ts') },
       { find: /^pawl\/rabbitmq$/, replacement: source('src/rabbitmq.ts') },
       { find: /^pawl\/nats$/, replacement: source('src/nats.ts') },
+      { find: /^pawl\/postgres$/, replacement: source('src/postgres.ts') },
     ],
   },
   test: {
@@ -34,12 +43,23 @@ export default defineConfig({
           },
         },
       },
+      // The same tests on the other store: what an engine does may not depend on where it keeps that.
+      {
+        extends: true,
+        test: {
+          name: 'postgres',
+          env: { PAWL_TEST_STORE: 'postgres' },
+          include: ON_BOTH,
+          globalSetup: 'test/support/postgres-run.ts',
+          sequence: { groupOrder: 1 },
+        },
+      },
       {
         extends: true,
         test: {
           name: 'faults',
           include: ['test/crash/**/*.test.ts'],
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
         },
       },
     ],

@@ -1,7 +1,8 @@
 /** Keeps an engine in PostgreSQL: any number of processes, on a database that you run already. @module */
 
-import pg from 'pg'
+import type { PoolConfig } from 'pg'
 import { refuseIssues } from './errors.ts'
+import { createPool } from './store/postgres/pool.ts'
 import type { Pool } from './store/postgres/session.ts'
 import { openPostgresStore } from './store/postgres/store.ts'
 import type { StoreSource } from './store/store.ts'
@@ -15,7 +16,7 @@ export interface PostgresOptions {
 }
 
 /** A pool of `pg` that the application has open and keeps, or how to connect; that pool is closed with the engine. */
-export type PostgresConnection = Pool | pg.PoolConfig
+export type PostgresConnection = Pool | PoolConfig
 
 /**
  * Names a PostgreSQL database for `createEngine({ database })`, version 14 or later.
@@ -65,11 +66,4 @@ function isName(value: unknown): value is string {
 
 function isPool(connection: PostgresConnection): connection is Pool {
   return 'connect' in connection && typeof connection.connect === 'function'
-}
-
-function createPool(config: pg.PoolConfig): Pool {
-  const pool = new pg.Pool(config)
-  // An idle connection that is lost is replaced: whoever needs one next gets another.
-  pool.on('error', () => {})
-  return pool as unknown as Pool
 }

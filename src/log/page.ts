@@ -101,7 +101,10 @@ function strangeCursor(): Issue {
 
 function parsed(cursor: string): unknown[] {
   try {
-    const value: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'))
+    const text = Buffer.from(cursor, 'base64url')
+    // Whatever is no base64, or too short to be a byte, is skipped in silence.
+    if (text.toString('base64url') !== cursor) return []
+    const value: unknown = JSON.parse(text.toString('utf8'))
     return Array.isArray(value) ? value : []
   } catch {
     return []

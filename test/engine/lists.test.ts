@@ -241,7 +241,10 @@ describe('a malformed filter', () => {
     await fill(agents, 3)
     const cursor = String((await agents.list({ limit: 1 })).next_cursor)
 
-    const tampered = [`${cursor}x`, cursor.slice(0, -2), cursor.toUpperCase(), `${cursor}'--`]
+    const tampered = [
+      ...[`${cursor}x`, `${cursor}=`, ` ${cursor}`, cursor.slice(0, -2), cursor.toUpperCase()],
+      `${cursor}'--`,
+    ]
 
     for (const each of tampered.filter((text) => text !== cursor)) {
       const error = await failureOf(async () => agents.list({ limit: 1, cursor: each }))

@@ -2,9 +2,9 @@
 
 import type { EngineOptions } from '../../src/engine.ts'
 
-/** A new one; on PostgreSQL, it is dropped when the test is over. */
+/** A new one; on PostgreSQL, it is given back when the test is over. */
 export async function newDatabase(): Promise<EngineOptions['database']> {
   if (process.env.PAWL_TEST_STORE !== 'postgres') return ':memory:'
-  const { setupSchema } = await import('./postgres.ts')
-  return (await setupSchema()).database
+  const { borrowDatabase } = await import('./postgres.ts')
+  return borrowDatabase()
 }
