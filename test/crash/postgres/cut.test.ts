@@ -1,0 +1,135 @@
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { createEngine } from '../../../src/index.ts'
+import { postgres } from '../../../src/postgres.ts'
+import { type AnyEngine, collect, expectVerified, handleOf } from '../../support/engine.ts'
+import { failureOf } from '../../support/errors.ts'
+import { OFFLINE } from '../../support/offline.ts'
+import { until } from '../../support/until.ts'
+import { COMMIT_BYTES, isBegin, isCommit, setupCutPool } from './cuts.ts'
+import { hasServer, setupPlace } from './servers.ts'
+
+/** An engine whose one connection can be cut. */
+async function setup() {
+  const { schema, raw } = setupPlace()
+  const { pool, ...cuts } = await setupCutPool(schema)
+  const engine = await createEngine({ database: postgres(pool, { schema }), delivery: OFFLINE })
+  onTestFinished(() => engine.close())
+  return { engine: engine as unknown as AnyEngine, raw, ...cuts }
+}
+
+const { sent, answered } = COMMIT_BYTES
+
+const PLACES = [
+  ['before any of it was sent', 0, false],
+  ['in the middle of being sent', 7, false],
+  ['one byte too early', sent - 1, false],
+  ['once it was sent', sent, true],
+  ['in the middle of the answer', sent + 7, true],
+  ['one byte before the end of the answer', sent + answered - 1, true],
+] as const
+
+async function namesOf(engine: AnyEngine): Promise<unknown[]> {
+  return (await collect(await handleOf(engine, 'agents').list({ order: 'asc' }))).map(
+    ({ name }) => name,
+  )
+}
+
+describe.runIf(await hasServer('connections that are cut'))('a connection that is cut', () => {
+  test.each(PLACES)(
+    'in a commit, %s, leaves a call that its key settles',
+    async (_, bytes, happens) => {
+      const { engine, cutNext } = await setup()
+      const create = () => handleOf(engine, 'agents').create({ name: 'A' }, { idempotencyKey: 'k' })
+
+      cutNext({ at: isCommit, bytes })
+      const error = await failureOf(create)
+      const { replayed } = await create()
+
+      expect(error).toMatchObject({ code: 'indeterminate', retryable: true, operation: 'commit' })
+      expect(replayed).toBe(happens)
+      expect(await namesOf(engine)).toEqual(['A'])
+      await expectVerified(engine)
+    },
+  )
+
+  test.each(PLACES)(
+    'in the commit of a transaction, %s, takes all of it or nothing',
+    async (_, bytes, happens) => {
+      const { engine, raw, cutNext } = await setup()
+      await raw.query('create table notes (text text primary key)')
+      const note = () =>
+        engine.transaction(async (tx) => {
+          const agent = await handleOf(tx, 'agents').create({ name: 'A' }, { idempotencyKey: 'k' })
+          const row = { id: 'n', text: 'A', n: 1 }
+          if (!agent.replayed)
+            await tx.db
+              .insertInto('notes')
+              .values({ text: row.text } as typeof row)
+              .execute()
+          return agent.replayed
+        })
+
+      cutNext({ at: isCommit, bytes })
+      const error = await failureOf(note)
+      const replayed = await note()
+
+      expect(error).toMatchObject({ code: 'indeterminate', retryable: true })
+      expect(replayed).toBe(happens)
+      expect(await namesOf(engine)).toEqual(['A'])
+      expect((await raw.query('select text from notes')).rows).toEqual([{ text: 'A' }])
+      await expectVerified(engine)
+    },
+  )
+
+  test('in a commit of a consumer, at any place of it, has no event handled twice or not at all', async () => {
+    const { engine, raw, cutNext } = await setup()
+    await raw.query('create table notes (id text, text text, n int)')
+    for (const [name] of PLACES) await handleOf(engine, 'agents').create({ name })
+    const bytes = PLACES.map(([, place]) => place)
+    let tried = 0
+    void engine.consume('copier', { type: 'agent.created' }, async ({ data, seq }, { tx }) => {
+      tried += 1
+      await tx.db
+        .insertInto('notes')
+        .values({ id: `${data.name}`, text: '', n: seq })
+        .execute()
+      const place = bytes.shift()
+      if (place !== undefined) cutNext({ at: isCommit, bytes: place })
+    })
+
+    const copied = async () => (await raw.query('select id from notes order by n')).rows
+    await until(async () => (await copied()).length >= PLACES.length, 'the last copy')
+    await engine.close()
+
+    expect((await copied()).map(({ id }) => id)).toEqual(PLACES.map(([name]) => name))
+    expect(tried).toBeGreaterThan(PLACES.length)
+  })
+
+  test('before the commit, wherever that is, is none that a caller hears of', async () => {
+    const { engine, cutNext, isWaiting, lost } = await setup()
+    const { resource } = await handleOf(engine, 'agents').create({ name: '0' })
+    let calls = 0
+    for (let before = -1; lost() > before; calls++) {
+      before = lost()
+      cutNext({ at: isBegin, bytes: calls * STEP_BYTES })
+      const name = `${calls + 1}`
+      const { changed, replayed } = await handleOf(engine, 'agents').send(
+        resource.id,
+        { type: 'update', name },
+        { idempotencyKey: name },
+      )
+      expect({ changed, replayed, isWaiting: isWaiting() }).toEqual({
+        changed: true,
+        replayed: false,
+        isWaiting: false,
+      })
+    }
+
+    expect(calls).toBeGreaterThan(20)
+    expect(await handleOf(engine, 'agents').get(resource.id)).toMatchObject({ version: calls + 1 })
+    await expectVerified(engine)
+  })
+})
+
+// Everywhere, but for a prime that is not too small.
+const STEP_BYTES = 83
