@@ -34,8 +34,10 @@ export function createPlanner(statements: Statements): Planner {
     write: async (session, { plan, scouts, needed }) => {
       const locking: Locking = { needed, held: new Map() }
       const book = open(locking)
-      await scout(session, scouts(), book)
-      const { writes, result } = await driven(session, plan(), book)
+      // What each call begins with; most ask nothing more, and what is decided ahead is decided twice.
+      await book.ask(session, scouts().flatMap(firstQuestion))
+      const ahead = () => scout(session, scouts(), book)
+      const { writes, result } = await driven(session, plan(), book, ahead)
       if (writes === null) return result
       requireOwn(writes, locking)
       await write(session, writes, book)
@@ -43,6 +45,13 @@ export function createPlanner(statements: Statements): Planner {
     },
   }
 }
+
+function firstQuestion(plan: Plan<unknown>): readonly Question[] {
+  const { question } = advanced(plan, NOTHING_KNOWN, undefined)
+  return question === null ? [] : [question]
+}
+
+const NOTHING_KNOWN = { has: () => false, answer: () => undefined }
 
 /** Runs plans side by side, as far as they go, to learn what is asked: each round of questions is asked at once. */
 async function scout(session: Session, plans: readonly Plan<unknown>[], book: Book): Promise<void> {
@@ -64,7 +73,11 @@ interface Scout {
 }
 
 /** Goes on with a plan as long as there are answers. */
-function advanced(plan: Plan<unknown>, book: Book, answered: Question | undefined): Scout {
+function advanced(
+  plan: Plan<unknown>,
+  book: Pick<Book, 'has' | 'answer'>,
+  answered: Question | undefined,
+): Scout {
   try {
     let step = answered === undefined ? plan.next() : plan.next(book.answer(answered))
     while (!step.done && book.has(step.value)) step = plan.next(book.answer(step.value))
@@ -75,12 +88,23 @@ function advanced(plan: Plan<unknown>, book: Book, answered: Question | undefine
   }
 }
 
-/** Runs a plan to its end; what the scouts have not asked is asked now. */
-async function driven<T>(session: Session, plan: Plan<T>, book: Book): Promise<T> {
+/** Runs a plan to its end; before it has to wait for a first answer, others are sent ahead to learn what else is asked. */
+async function driven<T>(
+  session: Session,
+  plan: Plan<T>,
+  book: Book,
+  ahead: () => Promise<void> = async () => {},
+): Promise<T> {
+  let isScouted = false
   let step = plan.next()
   while (!step.done) {
-    if (!book.has(step.value)) await book.ask(session, [step.value])
-    step = plan.next(book.answer(step.value))
+    const question = step.value
+    if (!book.has(question) && !isScouted && question.ask !== 'head') {
+      isScouted = true
+      await ahead()
+    }
+    if (!book.has(question)) await book.ask(session, [question])
+    step = plan.next(book.answer(question))
   }
   return step.value
 }
