@@ -44,8 +44,14 @@ export async function userProject(): Promise<string> {
 }
 
 /** Runs one of the project's tools, or node, to its end. */
-export function run(tool: string, args: readonly string[], cwd: string): Promise<Ended> {
-  const env = { ...process.env, PAWL_KEY: randomBytes(32).toString('base64'), NO_COLOR: '1' }
+export function run(
+  tool: string,
+  args: readonly string[],
+  cwd: string,
+  more: NodeJS.ProcessEnv = {},
+): Promise<Ended> {
+  const key = randomBytes(32).toString('base64')
+  const env = { ...process.env, PAWL_KEY: key, NO_COLOR: '1', ...more }
   return new Promise((resolve) => {
     execFile(
       join(root, 'node_modules/.bin', tool),

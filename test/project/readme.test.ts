@@ -9,19 +9,20 @@ import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { deliveriesOf, deliveryOf, first, setupDelivering } from '../delivery/deliveries.ts'
 import { handleOf } from '../support/engine.ts'
+import { isServer, setupSchema } from '../support/postgres.ts'
 import { until } from '../support/until.ts'
 import { normalise, PATIENCE_MS, root, run, userProject } from './program.ts'
 
 interface Program {
   readonly line: number
   readonly source: string
-  /** Whether it goes on until it is stopped. */
-  readonly receives: boolean
+  /** What it needs: `receiver` goes on until it is stopped, `postgres` needs a server. */
+  readonly sort: string
   /** The `text` block that comes next, if one comes before the next program. */
   readonly output: string | undefined
 }
 
-/** A block that is a part of a program says so, ```` ```ts fragment ````, and one that waits for webhooks. */
+/** A block that is a part of a program says so, ```` ```ts fragment ````, and one that waits for webhooks or needs a server. */
 const FENCE = /^```(\S*)[ \t]*(.*)\n([\s\S]*?)^```[ \t]*$/gm
 
 function programsOf(markdown: string): readonly Program[] {
@@ -35,9 +36,11 @@ function programsOf(markdown: string): readonly Program[] {
     const next = blocks[index + 1]
     if (language !== 'ts' || sort === 'fragment') return []
     const output = next?.language === 'text' ? next.text : undefined
-    return [{ line, source: text, receives: sort === 'receiver', output }]
+    return [{ line, source: text, sort, output }]
   })
 }
+
+const hasServer = await isServer()
 
 const programs = programsOf(readFileSync(join(root, 'README.md'), 'utf8'))
 
@@ -71,8 +74,8 @@ async function startReceiver(source: string, env: NodeJS.ProcessEnv, url: string
 }
 
 describe('README.md', { timeout: PATIENCE_MS }, () => {
-  test('has programs, and a receiver among them', () => {
-    expect(new Set(programs.map(({ receives }) => receives))).toEqual(new Set([false, true]))
+  test('has programs of each sort', () => {
+    expect(new Set(programs.map(({ sort }) => sort))).toEqual(new Set(['', 'postgres', 'receiver']))
   })
 
   test('compiles', async () => {
@@ -86,7 +89,7 @@ describe('README.md', { timeout: PATIENCE_MS }, () => {
     expect({ stdout, code }).toEqual({ stdout: '', code: 0 })
   })
 
-  test.each(programs.filter(({ receives }) => !receives))(
+  test.each(programs.filter(({ sort }) => sort === ''))(
     'runs, and prints what it says: line $line',
     async ({ source, output }) => {
       const folder = await userProject()
@@ -99,7 +102,28 @@ describe('README.md', { timeout: PATIENCE_MS }, () => {
     },
   )
 
-  test.each(programs.filter(({ receives }) => receives))(
+  test.runIf(hasServer).each(programs.filter(({ sort }) => sort === 'postgres'))(
+    'runs on PostgreSQL, and prints what it says: line $line',
+    async ({ source, output = '' }) => {
+      const { pool, schema } = await setupSchema()
+      const folder = await userProject()
+      await writeFile(join(folder, 'program.ts'), source.replace("'pawl' })", `'${schema}' })`))
+
+      const url = 'postgres://postgres@127.0.0.1/postgres'
+      const { stdout, stderr } = await run('tsx', ['program.ts'], folder, { DATABASE_URL: url })
+
+      expect({ stdout: normalise(stdout), stderr }).toEqual({
+        stdout: normalise(output),
+        stderr: '',
+      })
+      const client = await pool.connect()
+      const { rows } = await client.query({ text: `select type from ${schema}.pawl_events` })
+      client.release()
+      expect(rows).toEqual([{ type: 'session.queued' }])
+    },
+  )
+
+  test.each(programs.filter(({ sort }) => sort === 'receiver'))(
     'receives webhooks, each once: line $line',
     async ({ source }) => {
       const port = await freePort()
