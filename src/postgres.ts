@@ -5,8 +5,10 @@ import { refuseIssues } from './errors.ts'
 import { createPool } from './store/postgres/pool.ts'
 import type { Pool } from './store/postgres/session.ts'
 import { openPostgresStore } from './store/postgres/store.ts'
+import { asTarget } from './store/postgres/target.ts'
 import type { StoreSource } from './store/store.ts'
 
+export { type CopyOptions, type CopyProgress, type CopyReport, copy } from './copy.ts'
 export type { Pool, PooledClient } from './store/postgres/session.ts'
 
 /** Options of `postgres`. */
@@ -32,13 +34,12 @@ export function postgres(
 ): StoreSource {
   refuseIssues('the connection of postgres', isObject(connection) ? [] : [NO_CONNECTION])
   refuseIssues('the options of postgres', isName(schema) ? [] : [NO_SCHEMA])
-  return {
-    open: ({ durability, busyTimeout }) => {
-      const isOwn = !isPool(connection)
-      const pool = isPool(connection) ? connection : createPool(connection)
-      return openPostgresStore({ pool, isOwn, schema, durability, busyTimeout })
-    },
+  const place = () => {
+    const isOwn = !isPool(connection)
+    return { pool: isPool(connection) ? connection : createPool(connection), isOwn, schema }
   }
+  const source: StoreSource = { open: (how) => openPostgresStore({ ...place(), ...how }) }
+  return asTarget(source, place)
 }
 
 const NO_CONNECTION = {

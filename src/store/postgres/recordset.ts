@@ -35,7 +35,8 @@ export function assignments(columns: Columns, name: string): RawBuilder<unknown>
   )
 }
 
-function valueIn(columns: Columns, name: string, field: string): RawBuilder<unknown> {
+/** What a recordset of that name has for a field. */
+export function valueIn(columns: Columns, name: string, field: string): RawBuilder<unknown> {
   const value = sql.ref(`${name}.${field}`)
   return columns[field]?.[1] === 'bytea' ? sql`decode(${value}, 'hex')` : value
 }

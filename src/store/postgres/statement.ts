@@ -32,6 +32,7 @@ export type Slot<Name extends string> = (name: Name) => never
 
 /** Makes the statements of a schema. */
 export interface Statements {
+  readonly schema: string
   /** Builds queries on pawl's tables and runs none. */
   readonly queries: Kysely<Tables>
   /** A table, for SQL that is written by hand. */
@@ -64,6 +65,7 @@ export function createStatements(schema: string): Statements {
     },
   }).withSchema(schema)
   return {
+    schema,
     queries,
     table: (name) => sql.id(schema, name),
     prepare: (build) => prepare(queries, build),

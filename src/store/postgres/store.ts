@@ -11,6 +11,7 @@ import { type Connection, createConnection } from './connection.ts'
 import { createConsumers } from './consumers.ts'
 import { createDeliveries } from './deliveries.ts'
 import { brokeConstraint, isConflict, storageError } from './failures.ts'
+import { requireWhole } from './import-mark.ts'
 import { createLister } from './lists.ts'
 import type { Mode } from './locks.ts'
 import { createLookups } from './lookups.ts'
@@ -38,6 +39,7 @@ export async function openPostgresStore(options: PostgresOptions): Promise<Store
   const connection = createConnection(pool, durability, busyTimeout)
   try {
     await migrate(connection, schema)
+    await connection.read('open', (session) => requireWhole(session, schema))
     return createStore(connection, createStatements(schema), isOwn ? pool : null)
   } catch (error) {
     if (isOwn) await pool.end()

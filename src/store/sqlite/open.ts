@@ -1,7 +1,7 @@
 /** How is an SQLite database opened so that it keeps its promises? @module */
 
 import { createRequire } from 'node:module'
-import Sqlite, { type Database } from 'better-sqlite3'
+import Sqlite, { type Database, type Options } from 'better-sqlite3'
 import { Kysely, Migrator, SqliteDialect } from 'kysely'
 import { PawlError } from '../../errors.ts'
 import { migrations } from '../migrations.ts'
@@ -42,10 +42,15 @@ export function openDatabase(database: string | Database, durability: Durability
   }
 }
 
-function openFile(path: string): Database {
+/** Opens a file that is there, only to read it. */
+export function openReader(path: string): Database {
+  return openFile(path, { readonly: true, fileMustExist: true })
+}
+
+function openFile(path: string, options?: Options): Database {
   refuseCrashingVersion()
   try {
-    return new Sqlite(path)
+    return new Sqlite(path, options)
   } catch (cause) {
     if (cause instanceof TypeError) throw cannotOpen(path, cause)
     throw storageError('open', cause)
@@ -136,7 +141,8 @@ function mapped<T>(work: () => T): T {
   }
 }
 
-function isCurrent(database: Database): boolean {
+/** Whether the database has all migrations. Throws `schema_too_new` for one from a later version. */
+export function isCurrent(database: Database): boolean {
   const known = Object.keys(migrations)
   const applied = appliedMigrations(database)
   const unknown = applied.find((name) => !known.includes(name))
