@@ -1,12 +1,13 @@
 /** How does an engine use a pool: in transactions, again when one was lost, and not after its end? @module */
 
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { closed } from '../../errors.ts'
+import { closed, isPawlError } from '../../errors.ts'
 import { goesAround } from '../misuse.ts'
 import type { Durability } from '../store.ts'
 import { type Retry, untilDone } from './again.ts'
 import { indeterminate, isConflict, isDisconnected } from './failures.ts'
-import { type Pool, type PooledClient, type Session, sessionOn } from './session.ts'
+import type { Pool, Session } from './session.ts'
+import { connect, type Taken, waitingFor } from './waiting.ts'
 
 /** Work that needs a connection. */
 export type Work<T> = (session: Session) => Promise<T>
@@ -16,16 +17,10 @@ export interface Token {
   active: boolean
 }
 
-/** A connection that has been taken for a transaction, which has begun. */
-export interface Taken {
-  readonly client: PooledClient
-  readonly session: Session
-  /** Gives it back; with true, it is closed instead. */
-  giveBack(destroy: boolean): void
-}
-
 /** A pool, as one engine uses it. */
 export interface Connection {
+  /** How long to try in all, in milliseconds. */
+  readonly timeout: number
   /** Reads, each statement for itself. */
   read<T>(operation: string, work: Work<T>): Promise<T>
   /** Reads from one consistent view. */
@@ -49,22 +44,28 @@ const WHOLE = 'begin isolation level read committed'
 const RELAXED = 'set local synchronous_commit = off'
 
 // Whoever holds the end of the log for long may wait for what a batch holds: the batch gives in, and is done again.
-const YIELDING = 'set local lock_timeout = 250'
+const YIELD_AFTER_MS = 250
 
-/** Uses a pool. `timeout` is how long to try in all, in milliseconds. */
+// A process that is frozen in the middle of a batch holds the end of the log: its connection is ended.
+const FROZEN = 'set local idle_in_transaction_session_timeout = 5000'
+
+/** Uses a pool. */
 export function createConnection(pool: Pool, durability: Durability, timeout: number): Connection {
   const whole = durability === 'full' ? WHOLE : `${WHOLE}; ${RELAXED}`
+  const batch = `${whole}; ${waitingFor(Math.min(timeout, YIELD_AFTER_MS))}; ${FROZEN}`
+  const lasting = `${whole}; ${waitingFor(timeout)}`
   const belonging = new AsyncLocalStorage<Token>()
   let isClosed = false
-  const again = <T>(operation: string, attempt: () => Promise<T>): Promise<T> => {
+  const again = <T>(operation: string, attempt: (free: Free) => Promise<T>): Promise<T> => {
     const retry: Retry = { operation, end: performance.now() + timeout, isOver: () => isClosed }
-    return untilDone(retry, attempt)
+    return untilDone(retry, () => attempt(() => connect(pool, retry.end)))
   }
   return {
-    read: (operation, work) => again(operation, () => using(pool, work)),
-    view: (operation, work) => again(operation, () => bracketed(pool, VIEW, work)),
-    write: (work) => again('write', () => bracketed(pool, `${whole}; ${YIELDING}`, work)),
-    take: () => again('transaction', () => taken(pool, whole)),
+    timeout,
+    read: (operation, work) => again(operation, (free) => using(free, work)),
+    view: (operation, work) => again(operation, (free) => bracketed(free, VIEW, work)),
+    write: (work) => again('write', (free) => bracketed(free, batch, work)),
+    take: () => again('transaction', (free) => taken(free, lasting)),
     inside: (token, work) => belonging.run(token, work),
     requireAccess: () => {
       if (isClosed) throw closed()
@@ -76,22 +77,26 @@ export function createConnection(pool: Pool, durability: Durability, timeout: nu
   }
 }
 
+/** Takes a connection. */
+type Free = () => Promise<Taken>
+
 /** Does work on a connection of its own. */
-async function using<T>(pool: Pool, work: Work<T>): Promise<T> {
-  const { session, giveBack } = await connect(pool)
+async function using<T>(free: Free, work: Work<T>): Promise<T> {
+  const { session, giveBack } = await free()
   try {
     const result = await work(session)
     giveBack(false)
     return result
   } catch (error) {
-    giveBack(isDisconnected(error))
+    // After a commit that nobody has heard of, it may not be used again either.
+    giveBack(isDisconnected(error) || isPawlError(error, 'indeterminate'))
     throw error
   }
 }
 
 /** Does work in a transaction: what throws is undone. */
-function bracketed<T>(pool: Pool, begin: string, work: Work<T>): Promise<T> {
-  return using(pool, async (session) => {
+function bracketed<T>(free: Free, begin: string, work: Work<T>): Promise<T> {
+  return using(free, async (session) => {
     await session.once(begin)
     let result: T
     try {
@@ -115,29 +120,13 @@ export async function commit(session: Session): Promise<boolean> {
   }
 }
 
-async function taken(pool: Pool, begin: string): Promise<Taken> {
-  const one = await connect(pool)
+async function taken(free: Free, begin: string): Promise<Taken> {
+  const one = await free()
   try {
     await one.session.once(begin)
     return one
   } catch (error) {
     one.giveBack(true)
     throw error
-  }
-}
-
-const NOTHING = (): void => {}
-
-async function connect(pool: Pool): Promise<Taken> {
-  const client = await pool.connect()
-  // The query that was under way fails as well: without a listener, the process would end.
-  client.on?.('error', NOTHING)
-  return {
-    client,
-    session: sessionOn(client),
-    giveBack: (destroy) => {
-      client.off?.('error', NOTHING)
-      client.release(destroy)
-    },
   }
 }

@@ -39,8 +39,8 @@ export function isDisconnected(error: unknown): boolean {
   if (code === undefined) return false
   if (code === 'connection' || code.startsWith('08')) return true
   if (/^E[A-Z]+$/.test(code)) return true
-  // The server shuts down, has crashed, starts, or has no connection left.
-  return ['57P01', '57P02', '57P03', '53300'].includes(code)
+  // The server shuts down, has crashed, starts, has no connection left, or has not been spoken to for too long.
+  return ['57P01', '57P02', '57P03', '53300', '25P03', '57P05'].includes(code)
 }
 
 /** Turns what PostgreSQL or the connection throws into an error of the storage; leaves anything else as it is. */

@@ -97,7 +97,7 @@ function createStore(connection: Connection, statements: Statements, own: Pool |
     begin: () =>
       createTransaction({
         connection,
-        storeWithin: (within) => ({ ...toPart(functions, within), ...outer }),
+        storeWithin: (within) => ({ ...toPart(functions, within, connection.timeout), ...outer }),
       }),
     head: async () => (await connection.read('read', (session) => reads.log(session))).head,
   })
@@ -127,6 +127,7 @@ type Outer = Omit<
 function toPart(
   { reads, audit, writes, planner }: Functions,
   within: With,
+  timeout: number,
 ): Omit<Store, keyof Outer> {
   const part: With = (work) => within((session) => savepoint(session, work))
   return {
@@ -136,7 +137,7 @@ function toPart(
     read: (plan) => within((session) => planner.read(session, plan)),
     transact: (plan, scouts = NOBODY) => {
       const planned = { plan, scouts, needed: new Map<string, Mode>() }
-      return within((session) => persistently(session, planner, planned))
+      return within((session) => persistently(session, planner, planned, timeout))
     },
     requireAccess: () => {},
   }
@@ -149,12 +150,14 @@ async function persistently<T>(
   session: Session,
   planner: Planner,
   planned: Planned<T>,
+  timeout: number,
 ): Promise<T> {
+  const end = performance.now() + timeout
   for (let times = 1; ; times++) {
     try {
       return await savepoint(session, (inner) => planner.write(inner, planned))
     } catch (error) {
-      if (!isConflict(error) || times === MOST_TIMES) throw error
+      if (!isConflict(error) || times === MOST_TIMES || performance.now() >= end) throw error
     }
   }
 }
@@ -181,6 +184,7 @@ interface Outside {
 function createOuter(connection: Connection, own: Pool | null, { begin, head }: Outside): Outer {
   const open = new Set<Transaction>()
   return {
+    writers: WRITERS,
     transaction: () => remembered(open, begin()),
     brokeConstraint,
     headNow: async () => {
@@ -200,6 +204,9 @@ function createOuter(connection: Connection, own: Pool | null, { begin, head }: 
     },
   }
 }
+
+// While one batch waits for the server, another one is decided. Appending to the log is one at a time anyway.
+const WRITERS = 2
 
 const NO_BACKUP =
   'backup: PostgreSQL is backed up with its own tools; run pg_dump, or archive its WAL'

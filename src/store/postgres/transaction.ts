@@ -12,9 +12,10 @@ import { isPawlError } from '../../errors.ts'
 import { dialectWithin } from '../dialect.ts'
 import { misuse, undone } from '../misuse.ts'
 import type { AnyTables, Store, Transaction } from '../store.ts'
-import { type Connection, commit, type Taken, type Token } from './connection.ts'
+import { type Connection, commit, type Token } from './connection.ts'
 import { indeterminate, storageError } from './failures.ts'
 import type { With } from './on-session.ts'
+import type { Taken } from './waiting.ts'
 
 /** What a transaction needs of the store that it belongs to. */
 export interface TransactionParts {

@@ -1,0 +1,105 @@
+import type pg from 'pg'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { createEngine } from '../../../src/index.ts'
+import {
+  type AnyEngine,
+  type AnyTransaction,
+  expectVerified,
+  fullLog,
+  handleOf,
+} from '../../support/engine.ts'
+import { failureOf } from '../../support/errors.ts'
+import { OFFLINE } from '../../support/offline.ts'
+import { hasServer, setupPlace } from './servers.ts'
+
+const BUSY_MS = 400
+
+/** An engine that does not wait for long, with an agent, and somebody else on the same database. */
+async function setup(options = '') {
+  const { database, schema, raw } = setupPlace()
+  const engine = (await createEngine({
+    database: database({ options }),
+    busyTimeout: BUSY_MS,
+    delivery: OFFLINE,
+  })) as unknown as AnyEngine
+  onTestFinished(() => engine.close())
+  const { id } = (await handleOf(engine, 'agents').create({ name: 'A' })).resource
+  const other = await raw.connect()
+  onTestFinished(() => other.release())
+  return { engine, id, other, schema }
+}
+
+/** Somebody holds this until `end`. */
+async function hold(other: pg.PoolClient, statement: string) {
+  await other.query('begin')
+  await other.query(statement)
+  return async () => void (await other.query('rollback'))
+}
+
+const rename = (within: AnyEngine | AnyTransaction, id: string, name = 'B') =>
+  handleOf(within, 'agents').send(id, { type: 'update', name })
+
+const HELD = [
+  ['the end of the log', 'select * from pawl_log for update'],
+  ['the resource', 'select * from pawl_resources for update'],
+  ['a table', 'lock table pawl_events in share mode'],
+] as const
+
+const WAYS = [
+  ['a call', rename],
+  ['a transaction', (engine: AnyEngine, id: string) => engine.transaction((tx) => rename(tx, id))],
+] as const
+
+const CASES = HELD.flatMap(([what, statement]) =>
+  WAYS.map(([way, call]) => [way, what, statement, call] as const),
+)
+
+describe.runIf(await hasServer('held locks'))('what somebody else holds for long', () => {
+  test.each(CASES)(
+    'turns away %s that needs %s, and nothing is written',
+    async (_, __, statement, call) => {
+      const { engine, id, other } = await setup()
+      const end = await hold(other, statement)
+      const before = await fullLog(engine)
+      const began = performance.now()
+
+      const error = await failureOf(() => call(engine, id))
+      const took = performance.now() - began
+
+      expect(error).toMatchObject({ code: 'storage_busy', retryable: true })
+      expect(took).toBeGreaterThan(BUSY_MS * 0.9)
+      expect(took).toBeLessThan(BUSY_MS * 5)
+      expect(await fullLog(engine)).toEqual(before)
+      await end()
+      await call(engine, id)
+      await expectVerified(engine)
+    },
+  )
+
+  test('turns away nobody who needs something else', async () => {
+    const { engine, id, other } = await setup()
+    const end = await hold(other, `select * from pawl_resources where id = '${id}' for update`)
+
+    const { resource } = await handleOf(engine, 'agents').create({ name: 'C' })
+    const { changed } = await rename(engine, resource.id)
+    await end()
+
+    expect(changed).toBe(true)
+  })
+
+  test('turns calls away at once where statements may not take long', async () => {
+    const { engine, id, other } = await setup('-c statement_timeout=100')
+    const end = await hold(other, 'select * from pawl_log for update')
+
+    const errors = [
+      await failureOf(() => rename(engine, id)),
+      await failureOf(() => engine.transaction((tx) => rename(tx, id))),
+    ]
+    await end()
+    const { changed } = await rename(engine, id)
+
+    expect(errors).toMatchObject(errors.map(() => ({ code: 'storage_busy', retryable: true })))
+    expect(changed).toBe(true)
+    await expectVerified(engine)
+  })
+})
