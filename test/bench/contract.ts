@@ -30,6 +30,9 @@ export const CONTRACT: readonly Promised[] = [
   { name: 'deliver/dead', most: 1.1 },
   { name: 'size/64', most: 1.5 },
   { name: 'size/1', most: 1.5 },
+  { name: 'server/64', over: 'naive/1', least: 5 },
+  { name: 'server/2×32', over: 'server/64', least: 1 },
+  { name: 'server/long', over: 'server/64', least: 0.67 },
 ]
 
 /** A promise beside what was measured. */

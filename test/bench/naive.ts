@@ -1,6 +1,6 @@
 /** What people write today: XState decides, a Kysely transaction stores, one per change. @module */
 
-import { type Generated, Kysely, SqliteDialect, type Transaction } from 'kysely'
+import { type Dialect, type Generated, Kysely, SqliteDialect, type Transaction } from 'kysely'
 import { emit, setup, transition } from 'xstate'
 import type { Command, Contender, Durability } from './measure.ts'
 import { type EventRow, eventOf, idOf, openRows, type ResourceRow } from './rows.ts'
@@ -40,7 +40,11 @@ interface Effect {
 
 /** Opens the naive peer. */
 export function openNaive(file: string, durability: Durability): Contender {
-  const dialect = new SqliteDialect({ database: openRows(file, durability) })
+  return naiveOn(new SqliteDialect({ database: openRows(file, durability) }))
+}
+
+/** The naive peer on a database that has its rows. */
+export function naiveOn(dialect: Dialect): Contender {
   const db = new Kysely<Tables>({ dialect })
   return {
     change: (task, command) =>

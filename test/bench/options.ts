@@ -26,16 +26,24 @@ const QUICK: Sizes = { rounds: 1, few: 10_000, many: 100_000, timers: 10_000, de
 /** What is asked for on the command line. */
 export interface Asked {
   readonly sizes: Sizes
+  /** On which database. */
+  readonly store: 'sqlite' | 'postgres'
   /** Those asked for, and the peers that they are compared with. */
   readonly entries: readonly Entry[]
   /** Whether one of these is asked for. */
   isAsked(...parts: readonly (typeof PARTS)[number][]): boolean
 }
 
-/** Reads the arguments: `--only history,pawl/64` for some parts, `--quick` for small sizes. */
+/** Reads the arguments: `--only history,pawl/64` for some parts, `--quick` for small sizes, `--store postgres` for that. */
 export function parseOptions(args: readonly string[]): Asked {
-  const options = { only: { type: 'string' }, quick: { type: 'boolean' } } as const
-  const { only, quick = false } = parseArgs({ args: [...args], options }).values
+  const options = {
+    only: { type: 'string' },
+    quick: { type: 'boolean' },
+    store: { type: 'string' },
+  } as const
+  const { only, quick = false, store = 'sqlite' } = parseArgs({ args: [...args], options }).values
+  if (store !== 'sqlite' && store !== 'postgres')
+    throw new Error(`--store ${store}: there is only sqlite and postgres`)
   const names = only?.split(',') ?? null
   refuseUnknown(names ?? [])
   const isWanted = (name: string) =>
@@ -44,7 +52,12 @@ export function parseOptions(args: readonly string[]): Asked {
   const entries = ENTRIES.filter(
     ({ name, durability }) => isWanted(name) || (durability === 'full' && peers.includes(name)),
   )
-  return { sizes: quick ? QUICK : FULL, entries, isAsked: (...parts) => parts.some(isWanted) }
+  return {
+    sizes: quick ? QUICK : FULL,
+    store,
+    entries,
+    isAsked: (...parts) => parts.some(isWanted),
+  }
 }
 
 /** `pawl` stands for `pawl/64` and all the others. */

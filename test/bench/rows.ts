@@ -49,6 +49,9 @@ export interface EventRow {
   readonly created_at: number
 }
 
+/** The fields of each task. */
+export const DATA = JSON.stringify({ name: 'Fetch', agent_id: 'agt_1', prompt: null, settings: {} })
+
 /** Opens a fresh database with its tasks. */
 export function openRows(file: string, durability: Durability): Database.Database {
   const database = new Database(file)
@@ -56,10 +59,9 @@ export function openRows(file: string, durability: Durability): Database.Databas
   database.pragma(`synchronous = ${durability === 'full' ? 'full' : 'normal'}`)
   database.exec(SCHEMA)
   const insert = database.prepare("insert into resources values (?, 'learning', 1, ?, ?, ?)")
-  const data = JSON.stringify({ name: 'Fetch', agent_id: 'agt_1', prompt: null, settings: {} })
   database.transaction(() => {
     const now = Date.now()
-    for (let task = 0; task < TASKS; task++) insert.run(idOf(task), data, now, now)
+    for (let task = 0; task < TASKS; task++) insert.run(idOf(task), DATA, now, now)
   })()
   return database
 }

@@ -12,13 +12,15 @@ import { measureHistory } from './history.ts'
 import { measureOpen } from './open.ts'
 import { type Asked, parseOptions, type Sizes } from './options.ts'
 import { measurePhases, type Phase } from './phases.ts'
+import { measurePostgres, POSTGRES_PEERS } from './postgres.ts'
 import { measureSize } from './size.ts'
 import { measureSubscribe } from './subscribe.ts'
 import { phaseLines, type Result, table, verdictLines } from './table.ts'
 import { measureTimers } from './timers.ts'
 
 async function measureAll(asked: Asked, folder: string): Promise<Found> {
-  const { sizes, isAsked } = asked
+  const { sizes, store, isAsked } = asked
+  if (store === 'postgres') return measureServer(sizes)
   const needsLogs = isAsked('history', 'subscribe', 'open')
   const logs = needsLogs ? await fillLogs(folder, sizes) : null
   const found: Found[] = []
@@ -31,6 +33,12 @@ async function measureAll(asked: Asked, folder: string): Promise<Found> {
     found.push(...(await measureRound(asked, files, logs?.many ?? null)))
     rmSync(files, { recursive: true })
   }
+  return merge(found)
+}
+
+async function measureServer({ rounds, many }: Sizes): Promise<Found> {
+  const found: Found[] = []
+  for (let round = 1; round <= rounds; round++) found.push(await measurePostgres(many))
   return merge(found)
 }
 
@@ -57,7 +65,8 @@ async function fillLogs(folder: string, { few, many }: Sizes) {
 function compare(rates: readonly Rate[]): readonly Result[] {
   return rates.map((rate) => {
     const peers = rates.filter(
-      ({ name, durability }) => [...PEERS, BARE].includes(name) && durability === rate.durability,
+      ({ name, durability }) =>
+        [...PEERS, BARE, ...POSTGRES_PEERS].includes(name) && durability === rate.durability,
     )
     const ratios = peers.map((peer) => [peer.name, rate.perSecond / peer.perSecond])
     return { ...rate, ratios: Object.fromEntries(ratios) }
@@ -84,5 +93,6 @@ const folder = mkdtempSync(join(import.meta.dirname, 'files-'))
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 const found = await measureAll(asked, folder)
-const phases = asked.isAsked('phases') ? await measurePhases(folder) : []
+const phases =
+  asked.store === 'sqlite' && asked.isAsked('phases') ? await measurePhases(folder) : []
 report(found, phases, asked.sizes.rounds)
