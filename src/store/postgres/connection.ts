@@ -5,7 +5,7 @@ import { closed, isPawlError } from '../../errors.ts'
 import { goesAround } from '../misuse.ts'
 import type { Durability } from '../store.ts'
 import { type Retry, untilDone } from './again.ts'
-import { indeterminate, isConflict, isDisconnected } from './failures.ts'
+import { indeterminate, isDisconnected, isUndone } from './failures.ts'
 import type { Pool, Session } from './session.ts'
 import { connect, type Taken, waitingFor } from './waiting.ts'
 
@@ -111,12 +111,12 @@ function bracketed<T>(free: Free, begin: string, work: Work<T>): Promise<T> {
   })
 }
 
-/** Commits; whatever goes wrong may have come after the commit, but for a conflict. False where an error had undone it. */
+/** Commits; whatever goes wrong may have come after the commit, unless it says otherwise. False where an error had undone it. */
 export async function commit(session: Session): Promise<boolean> {
   try {
     return (await session.once('commit')).command !== 'ROLLBACK'
   } catch (error) {
-    throw isConflict(error) ? error : indeterminate(error)
+    throw isUndone(error) ? error : indeterminate(error)
   }
 }
 

@@ -40,8 +40,19 @@ export function isDisconnected(error: unknown): boolean {
   if (code === 'connection' || code.startsWith('08')) return true
   if (/^E[A-Z]+$/.test(code)) return true
   // The server shuts down, has crashed, starts, has no connection left, or has not been spoken to for too long.
-  return ['57P01', '57P02', '57P03', '53300', '25P03', '57P05'].includes(code)
+  return ['57P01', '57P02', '57P03', '53300', '57P05', IDLE_FOR_TOO_LONG].includes(code)
 }
+
+/**
+ * Whether an error of a commit says that it has not happened: it lost, or was never begun, as the connection had been
+ * lost before, or the server had waited for too long.
+ */
+export function isUndone(error: unknown): boolean {
+  if (isConflict(error) || codeOf(error) === IDLE_FOR_TOO_LONG) return true
+  return error instanceof Error && error.message.endsWith('is not queryable')
+}
+
+const IDLE_FOR_TOO_LONG = '25P03'
 
 /** Turns what PostgreSQL or the connection throws into an error of the storage; leaves anything else as it is. */
 export function storageError(operation: string, cause: unknown): unknown {

@@ -5,7 +5,8 @@ import { type AnyEngine, expectVerified, handleOf } from '../../support/engine.t
 import { failureOf } from '../../support/errors.ts'
 import { OFFLINE } from '../../support/offline.ts'
 import { gate, until } from '../../support/until.ts'
-import { asPool, createPool, hasServer, setupPlace } from './servers.ts'
+import { asPool, createPool } from './connections.ts'
+import { hasServer, setupPlace } from './servers.ts'
 
 /** An engine on a pool of so many connections, which a test uses as well. */
 async function setup(max: number, busyTimeout = 10_000) {

@@ -1,9 +1,10 @@
 /** How is a connection to PostgreSQL cut at just that place? @module */
 
+import type { PoolConfig } from 'pg'
 import { onTestFinished } from 'vitest'
-import type { ClientQuery, Pool } from '../../../src/store/postgres/session.ts'
+import type { ClientQuery, Pool, PooledClient } from '../../../src/store/postgres/session.ts'
 import { createProxy } from '../../support/receivers.ts'
-import { type Address, asPool, createPool, SHARED } from './servers.ts'
+import { asPool, createPool, SHARED } from './connections.ts'
 
 /** A place to cut a connection at: so many bytes, in both directions together, after a statement has begun to be sent. */
 export interface Cut {
@@ -14,7 +15,6 @@ export interface Cut {
 /** How many bytes the statement `commit` has, and its answer. */
 export const COMMIT_BYTES = { sent: 12, answered: 18 } as const
 
-export const isCommit = (text: string): boolean => text === 'commit'
 export const isBegin = (text: string): boolean =>
   text.startsWith('begin isolation level read committed')
 
@@ -30,21 +30,22 @@ export interface CutPool {
 }
 
 /** Opens such a pool; it goes with the test. */
-export async function setupCutPool(schema: string, target: Address = SHARED): Promise<CutPool> {
-  const proxy = await createProxy(target)
-  const pool = createPool(schema, { host: target.host, port: proxy.port, max: 1 })
+export async function setupCutPool(
+  schema: string,
+  given: Partial<PoolConfig> = {},
+): Promise<CutPool> {
+  const proxy = await createProxy(SHARED)
+  const pool = createPool(schema, { ...given, port: proxy.port, max: 1 })
   onTestFinished(async () => {
     await pool.end()
     await proxy.close()
   })
   let next: Cut | null = null
   let lost = 0
-  const query = async (client: Awaited<ReturnType<Pool['connect']>>, config: ClientQuery) => {
-    const { text } = config
-    // What is cut before the commit may be anywhere before it, but not within.
-    if (isCommit(text)) await proxy.mode('pass')
-    if (next?.at(text)) {
-      await proxy.mode('cut', next.bytes)
+  // Nothing is awaited before a query is sent: those that are sent ahead stay in order.
+  const query = async (client: PooledClient, config: ClientQuery) => {
+    if (next?.at(config.text)) {
+      void proxy.mode('cut', next.bytes)
       next = null
     }
     try {
@@ -60,6 +61,7 @@ export async function setupCutPool(schema: string, target: Address = SHARED): Pr
       connect: async () => {
         const client = await asPool(pool).connect()
         return {
+          ...('pipeline' in client && { pipeline: client.pipeline === true }),
           query: (config) => query(client, config),
           release: (destroy) => client.release(destroy),
           on: (event, listener) => client.on?.(event, listener),

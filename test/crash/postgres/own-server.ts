@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { onTestFinished } from 'vitest'
 import { report } from '../settings.ts'
-import { type Address, SHARED } from './servers.ts'
+import { type Address, SHARED } from './connections.ts'
 
 // Where Debian puts the versions that it has.
 const VERSIONS = '/usr/lib/postgresql'

@@ -12,8 +12,9 @@ import {
 } from '../../support/engine.ts'
 import { OFFLINE } from '../../support/offline.ts'
 import { until } from '../../support/until.ts'
+import { type Address, SHARED } from './connections.ts'
 import { canStartServer, startServer } from './own-server.ts'
-import { type Address, hasServer, SHARED, setupPlace } from './servers.ts'
+import { hasServer, setupPlace } from './servers.ts'
 
 const CALLERS = 8
 const SESSIONS_MS = 300
