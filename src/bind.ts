@@ -33,6 +33,7 @@ import {
 import { consume } from './runtime/consume.ts'
 import type { EventHandler } from './runtime/consumer.ts'
 import { listConsumers, listParked, removeConsumer, retryParked } from './runtime/consumers.ts'
+import { joinTransaction } from './runtime/join.ts'
 import { idIssues } from './runtime/options.ts'
 import { subscribe } from './runtime/subscribe.ts'
 import { inTransaction, type OpenTransaction, requireFunction } from './runtime/transaction.ts'
@@ -51,6 +52,7 @@ export function toScope(
       requireFunction('the work of the transaction', work)
       return inTransaction(context, (transaction) => work(toTransaction(reader, transaction)))
     },
+    within: (trx) => toTransaction(reader, joinTransaction(context, trx as never)) as never,
     consume: async (name, options, handler) =>
       consume(context, reader, name, taken(options), bound(reader, handler)),
     consumers: {

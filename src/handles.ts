@@ -17,7 +17,7 @@ import type { Consumer, ParkedEvent } from './runtime/consumers.ts'
 import type { CreateOptions, RevealOptions, SendOptions } from './runtime/options.ts'
 import type { Outcome } from './runtime/outcomes.ts'
 import type { Subscription } from './runtime/subscribe.ts'
-import type { AnyTables } from './store/store.ts'
+import type { AnyTables, AnyTransaction } from './store/store.ts'
 
 /** Definitions, by the property of the engine that each gets. */
 export type Definitions<D = Readonly<Record<string, DefinedResource>>> = {
@@ -132,9 +132,9 @@ export type Resources<D extends Definitions<D>> = {
 }
 
 /** The engine within a transaction: what is written through it happens with the rest, or not at all. */
-export type Transaction<D extends Definitions<D>> = Resources<D> & {
+export type Transaction<D extends Definitions<D>, Db = Kysely<AnyTables>> = Resources<D> & {
   /** The application's own tables; `db.withTables<Tables>()` types them. */
-  readonly db: Kysely<AnyTables>
+  readonly db: Db
   /** The same transaction for another tenant, on the root handle. */
   tenant(id: string): Resources<D>
 }
@@ -179,6 +179,23 @@ export interface Following<D extends Definitions<D>> {
    * Throws what the work throws; `transaction_misuse` where the engine is used instead of `tx`.
    */
   transaction<T>(work: (tx: Transaction<D>) => Promise<T>): Promise<T>
+  /**
+   * Gives the engine within a transaction of Kysely that the application has open on the same PostgreSQL database,
+   * and ends itself: what is written through it is kept or undone with the rest. A command that is refused leaves
+   * the transaction as it was. Await everything before the transaction ends; meanwhile, `engine` itself may have to
+   * wait for it.
+   *
+   * Those who follow the log hear of it once its commit has been seen, within 50 ms.
+   *
+   * Throws `transaction_misuse` on SQLite, and for a Kysely that is in no transaction.
+   *
+   * @example
+   * await db.transaction().execute(async (trx) => {
+   *   const { resource } = await engine.within(trx).sessions.create()
+   *   await trx.insertInto('bookings').values({ session_id: resource.id }).execute()
+   * })
+   */
+  within<Trx extends AnyTransaction>(trx: Trx): Transaction<D, Trx>
   /**
    * Gives a handler every event, in order, at least once; resolves when it has been stopped. What
    * the handler writes through `tx` is stored together with the position: exactly once.

@@ -77,7 +77,7 @@ export type { From } from './log/place.ts'
 export type { ConsumeOptions } from './runtime/consumer.ts'
 export type { Consumer, ParkedEvent } from './runtime/consumers.ts'
 export type { Subscription } from './runtime/subscribe.ts'
-export type { AnyTables } from './store/store.ts'
+export type { AnyTables, AnyTransaction } from './store/store.ts'
 
 // Deliver
 

@@ -1,6 +1,6 @@
 /** What does the engine ask of a database? @module */
 
-import type { Kysely } from 'kysely'
+import type { Kysely, Transaction as KyselyTransaction } from 'kysely'
 import type { Plan } from '../core/questions.ts'
 import type {
   OutcomeRow,
@@ -142,6 +142,11 @@ export interface Store extends Reads, Upkeep, Consumers, Deliveries, Audit, Prun
   /** Prepares a transaction that lasts until it is ended; it begins with its first use. */
   transaction(): Transaction
   /**
+   * Uses a transaction that the application has begun on the database with this identity, and ends itself. Throws
+   * `transaction_misuse` for what is none.
+   */
+  within(db: Kysely<AnyTables>, identity: string): Joined
+  /**
    * Throws `closed` after the end, and `transaction_misuse` within a transaction: there, a call that
    * goes around it would wait for ever.
    */
@@ -161,6 +166,20 @@ export interface Store extends Reads, Upkeep, Consumers, Deliveries, Audit, Prun
 /** The application's tables, as long as it does not name their types: anything goes. */
 // biome-ignore lint/suspicious/noExplicitAny: the tables are the application's own
 export type AnyTables = Record<string, Record<string, any>>
+
+/** A transaction of Kysely, whatever the tables are. */
+// biome-ignore lint/suspicious/noExplicitAny: the tables are the application's own
+export type AnyTransaction = KyselyTransaction<any>
+
+/** A transaction that the application has begun. */
+export interface Joined {
+  /** The same database, as the transaction sees it; what is written through it belongs to the transaction. */
+  readonly store: Store
+  /** Tells it from others, however often it is used; null before its first use. */
+  number(): string | null
+  /** Resolves when the transaction has ended, or is not waited for any more: whether it has been kept, as far as that is known. */
+  isKept(signal: AbortSignal): Promise<boolean>
+}
 
 /** A transaction that lasts until it is ended. */
 export interface Transaction {

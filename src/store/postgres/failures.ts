@@ -12,7 +12,7 @@ const ADVICE: Readonly<Record<StorageCode, string>> = {
 }
 
 /** PostgreSQL's code of an error, or that of the connection to it; undefined for what is none. */
-function codeOf(error: unknown): string | undefined {
+export function codeOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined
   const { code } = error as { readonly code?: unknown }
   if (typeof code === 'string') return code

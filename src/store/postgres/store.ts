@@ -12,6 +12,7 @@ import { createConsumers } from './consumers.ts'
 import { createDeliveries } from './deliveries.ts'
 import { brokeConstraint, isConflict, storageError } from './failures.ts'
 import { requireWhole } from './import-mark.ts'
+import { begunBy, isKept } from './joined.ts'
 import { createLister } from './lists.ts'
 import type { Mode } from './locks.ts'
 import { createLookups } from './lookups.ts'
@@ -99,6 +100,15 @@ function createStore(connection: Connection, statements: Statements, own: Pool |
         connection,
         storeWithin: (within) => ({ ...toPart(functions, within, connection.timeout), ...outer }),
       }),
+    within: (db, identity) => {
+      const { requireAccess } = connection
+      const { number, within } = begunBy(db, { requireAccess, log: reads.log, identity })
+      return {
+        store: { ...toPart(functions, within, connection.timeout), ...outer },
+        number,
+        isKept: (signal) => isKept(number() ?? '', (work) => connection.read('read', work), signal),
+      }
+    },
     head: async () => (await connection.read('read', (session) => reads.log(session))).head,
   })
   return {
@@ -175,17 +185,22 @@ async function savepoint<T>(session: Session, work: (session: Session) => Promis
   }
 }
 
-interface Outside {
+interface Outside extends Pick<Store, 'within'> {
   readonly begin: () => Transaction
   readonly head: () => Promise<number>
 }
 
 /** What there is only outside of a transaction, or the same within it. */
-function createOuter(connection: Connection, own: Pool | null, { begin, head }: Outside): Outer {
+function createOuter(
+  connection: Connection,
+  own: Pool | null,
+  { begin, within, head }: Outside,
+): Outer {
   const open = new Set<Transaction>()
   return {
     writers: WRITERS,
     transaction: () => remembered(open, begin()),
+    within,
     brokeConstraint,
     headNow: async () => {
       connection.requireAccess()

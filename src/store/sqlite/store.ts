@@ -5,6 +5,7 @@ import { closed } from '../../errors.ts'
 import type { Audit, Pruning } from '../audit.ts'
 import type { Consumers } from '../consumers.ts'
 import type { DeliveryReads, DeliveryWrites } from '../deliveries.ts'
+import { misuse } from '../misuse.ts'
 import type { OpenOptions, Reads, Store, Transaction, Upkeep } from '../store.ts'
 import { createAudit } from './audit.ts'
 import { backup } from './backup.ts'
@@ -103,6 +104,9 @@ function createOuter(
   const open = new Set<Transaction>()
   return {
     transaction: () => remembered(open, begin()),
+    within: () => {
+      throw misuse(NOT_HERE, 'use engine.transaction, whose tx.db reaches tables of your own')
+    },
     requireAccess: connection.requireAccess,
     brokeConstraint,
     headNow: async () => {
@@ -134,6 +138,8 @@ function createOuter(
     },
   }
 }
+
+const NOT_HERE = 'SQLite has no other connection that could share it'
 
 /** Keeps a transaction in mind until it has ended. */
 function remembered(open: Set<Transaction>, transaction: Transaction): Transaction {
