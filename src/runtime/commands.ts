@@ -78,7 +78,8 @@ export async function sendCommand(
     }),
   }
   const caller = toCaller(context, tenant, options)
-  return toOutcome(context, await context.writer.submit(caller, (run) => planSend(run, request)))
+  const { writer } = context
+  return toOutcome(context, await writer.submit(caller, (run) => planSend(run, request), id))
 }
 
 /** Sends a command, giving refusals and version conflicts as values. */
@@ -128,5 +129,5 @@ export async function revealSecrets(
   checkId(id)
   const options = toRevealOptions(given)
   const caller = toCaller(context, tenant, options)
-  return (await context.writer.submit(caller, (run) => planReveal(run, kind, id))).value
+  return (await context.writer.submit(caller, (run) => planReveal(run, kind, id), id)).value
 }

@@ -167,7 +167,7 @@ function describeTransactions(openStore: OpenStore): void {
 
     const versions = await Promise.all([increment(), increment(), increment()])
 
-    expect(versions).toEqual([1, 2, 3])
+    expect(versions.toSorted()).toEqual([1, 2, 3])
   })
 
   test('finds nothing where nothing is', async () => {

@@ -4,18 +4,24 @@ import { sql } from 'kysely'
 import type { OutcomeRow, ReferenceRow, SecretChange, SecretRow } from '../../core/rows.ts'
 import type { Writes } from '../store.ts'
 import type { Book } from './answers.ts'
-import { Overtaken } from './failures.ts'
-import { type Columns, columnNames, fieldsOf, recordset, toRecordset } from './recordset.ts'
+import {
+  type Columns,
+  columnNames,
+  exactly,
+  fieldsOf,
+  recordset,
+  toRecordset,
+} from './recordset.ts'
 import type { Tables } from './schema.ts'
 import type { Session } from './session.ts'
 import { anyOf, type Slot, type Statements, unlessEmpty } from './statement.ts'
 
 /** Writes lists of changes: of those to the same thing, the last one counts. */
 export interface Belongings {
-  secrets(session: Session, changes: readonly SecretChange[]): Promise<void>
-  references(session: Session, changes: Writes['references']): Promise<void>
-  /** Throws `Overtaken` where a key has been used since it was looked for. */
-  outcomes(session: Session, rows: readonly OutcomeRow[], book: Book): Promise<void>
+  secrets(session: Session, changes: readonly SecretChange[]): readonly Promise<unknown>[]
+  references(session: Session, changes: Writes['references']): readonly Promise<unknown>[]
+  /** Fails with a conflict where a key has been used since it was looked for. */
+  outcomes(session: Session, rows: readonly OutcomeRow[], book: Book): Promise<unknown>
 }
 
 /** Prepares the statements that write them. */
@@ -35,16 +41,18 @@ function secretWriter(statements: Statements): Belongings['secrets'] {
   )
   const erase = removing(statements, 'pawl_secrets', 'name')
   const set = settingSecrets(statements)
-  return async (session, changes) => {
+  return (session, changes) => {
     const { emptied, kept, erased } = summedSecrets(changes)
-    await unlessEmpty(emptied, (ids) => eraseAll.run(session, { ids }))
-    await unlessEmpty(erased, (places) =>
-      erase.run(session, {
-        ids: places.map(({ resourceId }) => resourceId),
-        names: places.map(({ name }) => name),
-      }),
-    )
-    await unlessEmpty(kept, (rows) => set.run(session, { rows: toRecordset(SECRET, rows) }))
+    return [
+      unlessEmpty(emptied, (ids) => eraseAll.run(session, { ids })),
+      unlessEmpty(erased, (places) =>
+        erase.run(session, {
+          ids: places.map(({ resourceId }) => resourceId),
+          names: places.map(({ name }) => name),
+        }),
+      ),
+      unlessEmpty(kept, (rows) => set.run(session, { rows: toRecordset(SECRET, rows) })),
+    ]
   }
 }
 
@@ -101,20 +109,22 @@ function removing({ table, prepare }: Statements, name: keyof Tables, column: st
 function referenceWriter(statements: Statements): Belongings['references'] {
   const unset = removing(statements, 'pawl_references', 'field')
   const set = settingReferences(statements)
-  return async (session, changes) => {
+  return (session, changes) => {
     const last = new Map(
       changes.map((change) => [JSON.stringify([change.resourceId, change.field]), change]),
     )
     const all = [...last.values()]
     const kept = all.filter((one): one is ReferenceRow => one.targetId !== null)
     const gone = all.filter(({ targetId }) => targetId === null)
-    await unlessEmpty(gone, (places) =>
-      unset.run(session, {
-        ids: places.map(({ resourceId }) => resourceId),
-        names: places.map(({ field }) => field),
-      }),
-    )
-    await unlessEmpty(kept, (rows) => set.run(session, { rows: toRecordset(REFERENCE, rows) }))
+    return [
+      unlessEmpty(gone, (places) =>
+        unset.run(session, {
+          ids: places.map(({ resourceId }) => resourceId),
+          names: places.map(({ field }) => field),
+        }),
+      ),
+      unlessEmpty(kept, (rows) => set.run(session, { rows: toRecordset(REFERENCE, rows) })),
+    ]
   }
 }
 
@@ -140,16 +150,15 @@ function settingReferences({ table, prepare }: Statements) {
 
 function outcomeWriter(statements: Statements): Belongings['outcomes'] {
   const insert = insertingOutcomes(statements)
-  return async (session, rows, book) => {
+  return (session, rows, book) => {
     const last = new Map(rows.map((row) => [JSON.stringify([row.tenant, row.key]), row]))
     const records = [...last.values()].map((row) => {
       const madeAt = book.madeAt(row.tenant, row.key)
       return { ...row, events: JSON.stringify(row.events), madeAt, asked: madeAt !== undefined }
     })
-    const count = await unlessEmpty(records, (all) =>
-      insert.run(session, { rows: toRecordset(EXPECTED, all) }),
+    return unlessEmpty(records, (all) =>
+      insert.run(session, { rows: toRecordset(EXPECTED, all), count: all.length }),
     )
-    if (count !== records.length) throw new Overtaken('an idempotency key has been used elsewhere')
   }
 }
 
@@ -175,8 +184,7 @@ function insertingOutcomes({ table, prepare }: Statements) {
   const places = sql.join(
     Object.values(OUTCOME).map(([column]) => sql`${sql.id(column)} = excluded.${sql.id(column)}`),
   )
-  return prepare(
-    (slot: Slot<'rows'>) => sql`
+  const insert = (slot: Slot<'rows'>) => sql`
       insert into ${table('pawl_outcomes')} as outcome (${columnNames(OUTCOME)})
       select ${fieldsOf(OUTCOME, 'row')} from ${recordset(EXPECTED, slot('rows'), 'row')}
       on conflict (tenant, key) do update set ${places}
@@ -184,6 +192,6 @@ function insertingOutcomes({ table, prepare }: Statements) {
         select 1 from ${recordset(EXPECTED, slot('rows'), 'expected')}
         where expected.tenant = excluded.tenant and expected.key = excluded.key
           and (expected.asked = 0 or expected."madeAt" = outcome.created_at)
-      )`,
-  )
+      )`
+  return prepare((slot: Slot<'rows' | 'count'>) => exactly(insert(slot), slot('count')))
 }

@@ -12,6 +12,9 @@ import { connect, type Taken, waitingFor } from './waiting.ts'
 /** Work that needs a connection. */
 export type Work<T> = (session: Session) => Promise<T>
 
+/** Work in a transaction, which it may commit with its last queries, to wait once for all of them. */
+export type Whole<T> = (session: Session, commit: () => Promise<void>) => Promise<T>
+
 /** A transaction that is open as long as this says. */
 export interface Token {
   active: boolean
@@ -26,7 +29,7 @@ export interface Connection {
   /** Reads from one consistent view. */
   view<T>(operation: string, work: Work<T>): Promise<T>
   /** Writes in one transaction, which is done again when it loses against another one. */
-  write<T>(work: Work<T>): Promise<T>
+  write<T>(work: Whole<T>): Promise<T>
   /** Begins a transaction that lasts. */
   take(): Promise<Taken>
   /** Runs work that belongs to a transaction. */
@@ -95,20 +98,36 @@ async function using<T>(free: Free, work: Work<T>): Promise<T> {
 }
 
 /** Does work in a transaction: what throws is undone. */
-function bracketed<T>(free: Free, begin: string, work: Work<T>): Promise<T> {
+function bracketed<T>(free: Free, begin: string, work: Whole<T>): Promise<T> {
   return using(free, async (session) => {
-    await session.once(begin)
-    let result: T
-    try {
-      result = await work(session)
-    } catch (error) {
-      // What led here is what the caller has to hear of.
-      if (!isDisconnected(error)) await session.once('rollback').catch(() => {})
-      throw error
+    let committing: Promise<void> | null = null
+    const commitOnce = (): Promise<void> => {
+      committing ??= commit(session).then(() => {})
+      return committing
     }
-    await commit(session)
-    return result
+    try {
+      // Nothing waits for its answer: where it fails, so does all that comes after it.
+      const begun = session.once(begin)
+      const [result] = await Promise.all([work(session, commitOnce), begun])
+      await commitOnce()
+      return result
+    } catch (error) {
+      throw await undone(session, error, committing)
+    }
   })
+}
+
+/** Undoes a transaction, and gives the error that led to it: one that may have come after the commit is uncertain. */
+async function undone(
+  session: Session,
+  error: unknown,
+  committing: Promise<void> | null,
+): Promise<unknown> {
+  if (isDisconnected(error)) return committing === null ? error : indeterminate(error)
+  await committing?.catch(() => {})
+  // What led here is what the caller has to hear of.
+  await session.once('rollback').catch(() => {})
+  return error
 }
 
 /** Commits; whatever goes wrong may have come after the commit, unless it says otherwise. False where an error had undone it. */

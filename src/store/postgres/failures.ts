@@ -22,8 +22,9 @@ export function codeOf(error: unknown): string | undefined {
     : undefined
 }
 
-// A serialization failure, a deadlock, a lock that is not waited for.
-const CONFLICTS: ReadonlySet<string> = new Set(['40001', '40P01', '55P03'])
+// A serialization failure, a deadlock, a lock that is not waited for; and a division by zero, which is how a statement
+// of pawl fails that does not find what it is to change.
+const CONFLICTS: ReadonlySet<string> = new Set(['40001', '40P01', '55P03', '22012'])
 
 /** Thrown where a transaction finds that another one has been faster. */
 export class Overtaken extends Error {}

@@ -17,9 +17,11 @@ import { createStatements } from './statement.ts'
 
 /** Where a database is copied to. */
 export interface ImportOptions {
+  /** Whose connections are used, one at a time. */
   readonly pool: Pool
   /** Whether the pool ends with the copy. */
   readonly isOwn: boolean
+  /** Where pawl's tables are, or will be. */
   readonly schema: string
 }
 

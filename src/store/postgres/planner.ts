@@ -21,8 +21,11 @@ export interface Planned<T> {
 export interface Planner {
   /** Answers a plan. */
   read<T>(session: Session, plan: () => Plan<T>): Promise<T>
-  /** Runs a plan and writes what it comes to. Throws `Overtaken` where others were faster. */
-  write<T>(session: Session, planned: Planned<T>): Promise<T>
+  /**
+   * Runs a plan and writes what it comes to; `commit` is sent along with that. Throws `Overtaken` where others were
+   * faster.
+   */
+  write<T>(session: Session, planned: Planned<T>, commit?: () => Promise<void>): Promise<T>
 }
 
 /** Prepares everything that plans ask and write. */
@@ -31,7 +34,7 @@ export function createPlanner(statements: Statements): Planner {
   const write = createWriter(statements)
   return {
     read: (session, plan) => driven(session, plan(), open(null)),
-    write: async (session, { plan, scouts, needed }) => {
+    write: async (session, { plan, scouts, needed }, commit = async () => {}) => {
       const locking: Locking = { needed, held: new Map() }
       const book = open(locking)
       // What each call begins with; most ask nothing more, and what is decided ahead is decided twice.
@@ -40,7 +43,7 @@ export function createPlanner(statements: Statements): Planner {
       const { writes, result } = await driven(session, plan(), book, ahead)
       if (writes === null) return result
       requireOwn(writes, locking)
-      await write(session, writes, book)
+      await Promise.all([write(session, writes, book), commit()])
       return result
     },
   }

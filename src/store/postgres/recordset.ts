@@ -57,3 +57,13 @@ function plain(value: unknown): unknown {
   if (typeof value === 'boolean') return Number(value)
   return value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value
 }
+
+/**
+ * A statement that fails unless it changes so many rows: what is sent along with it is then undone as well, before
+ * anybody has counted. Dividing by zero is the one way to fail that plain SQL has.
+ */
+export function exactly(statement: RawBuilder<unknown>, count: never): RawBuilder<unknown> {
+  return sql`
+    with changed as (${statement} returning 1)
+    select 1 / (case when count(*) = ${count}::bigint then 1 else 0 end) from changed`
+}

@@ -2,6 +2,8 @@
 
 /** What `pg` and what imitates it have in common: something that runs a query. */
 export interface Client {
+  /** Whether a query may be sent before those before it have been answered. */
+  readonly pipeline?: boolean
   query(config: ClientQuery): Promise<ClientResult>
 }
 
@@ -50,11 +52,18 @@ export interface PreparedQuery {
   readonly text: string
 }
 
-/** Uses a connection. */
+/** Uses a connection. What is run at the same time is sent at once where the connection can, and in any case in order. */
 export function sessionOn(client: Client): Session {
+  let last: Promise<unknown> = Promise.resolve()
+  const send = (query: ClientQuery): Promise<ClientResult> => {
+    if (client.pipeline) return client.query(query)
+    const next = last.then(() => client.query(query))
+    last = next.catch(() => {})
+    return next
+  }
   return {
-    run: ({ name, text }, values) => client.query({ name, text, values, types: TYPES }),
-    once: (text, values = []) => client.query({ text, values: [...values], types: TYPES }),
+    run: ({ name, text }, values) => send({ name, text, values, types: TYPES }),
+    once: (text, values = []) => send({ text, values: [...values], types: TYPES }),
   }
 }
 

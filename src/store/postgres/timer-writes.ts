@@ -2,8 +2,14 @@
 
 import { sql } from 'kysely'
 import type { Timer, TimerChange } from '../../core/rows.ts'
-import { Overtaken } from './failures.ts'
-import { type Columns, columnNames, fieldsOf, recordset, toRecordset } from './recordset.ts'
+import {
+  type Columns,
+  columnNames,
+  exactly,
+  fieldsOf,
+  recordset,
+  toRecordset,
+} from './recordset.ts'
 import type { Session } from './session.ts'
 import { anyOf, type Slot, type Statements, unlessEmpty } from './statement.ts'
 
@@ -22,21 +28,24 @@ type Named = Pick<Timer, 'resourceId'> & { readonly name: string }
 /** Prepares the statements that change timers. */
 export function createTimerWriter(
   statements: Statements,
-): (session: Session, changes: readonly TimerChange[]) => Promise<void> {
+): (session: Session, changes: readonly TimerChange[]) => readonly Promise<unknown>[] {
   const [remove, clear] = [removing(statements), clearing(statements)]
   const [cancel, rename, insert] = [
     canceling(statements),
     renaming(statements),
     inserting(statements),
   ]
-  return async (session, changes) => {
+  return (session, changes) => {
     const { fired, cleared, canceled, renamed, set } = summed(changes)
-    const gone = await unlessEmpty(fired, (positions) => remove.run(session, { positions }))
-    if (gone !== fired.length) throw new Overtaken('a timer has fired elsewhere')
-    await unlessEmpty([...cleared], (ids) => clear.run(session, { ids }))
-    await unlessEmpty([...canceled.values()], (timers) => cancel.run(session, named(timers)))
-    await unlessEmpty([...renamed.values()], (timers) => rename.run(session, named(timers)))
-    await unlessEmpty(set, (rows) => insert.run(session, { rows: toRecordset(TIMER, rows) }))
+    return [
+      unlessEmpty(fired, (positions) =>
+        remove.run(session, { positions, count: positions.length }),
+      ),
+      unlessEmpty([...cleared], (ids) => clear.run(session, { ids })),
+      unlessEmpty([...canceled.values()], (timers) => cancel.run(session, named(timers))),
+      unlessEmpty([...renamed.values()], (timers) => rename.run(session, named(timers))),
+      unlessEmpty(set, (rows) => insert.run(session, { rows: toRecordset(TIMER, rows) })),
+    ]
   }
 }
 
@@ -88,11 +97,13 @@ function named(timers: readonly Named[]) {
   return { ids: timers.map(({ resourceId }) => resourceId), names: timers.map(({ name }) => name) }
 }
 
-function removing({ queries, prepare }: Statements) {
-  return prepare((slot: Slot<'positions'>) =>
-    queries
-      .deleteFrom('pawl_timers')
-      .where('position', '=', anyOf<number>(slot('positions'), 'bigint')),
+/** Each of them, or all is undone: another one has fired it. */
+function removing({ table, prepare }: Statements) {
+  return prepare((slot: Slot<'positions' | 'count'>) =>
+    exactly(
+      sql`delete from ${table('pawl_timers')} where position = ${anyOf(slot('positions'), 'bigint')}`,
+      slot('count'),
+    ),
   )
 }
 

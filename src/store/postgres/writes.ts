@@ -5,11 +5,11 @@ import type { ResourceRow } from '../../core/rows.ts'
 import type { Writes } from '../store.ts'
 import type { Book } from './answers.ts'
 import { createBelongings } from './belongings.ts'
-import { Overtaken } from './failures.ts'
 import {
   assignments,
   type Columns,
   columnNames,
+  exactly,
   fieldsOf,
   recordset,
   toRecordset,
@@ -18,7 +18,7 @@ import type { Session } from './session.ts'
 import { anyOf, type Slot, type Statements, unlessEmpty } from './statement.ts'
 import { createTimerWriter } from './timer-writes.ts'
 
-/** Writes everything; what others have changed in between makes it throw `Overtaken`. */
+/** Writes everything; what others have changed in between makes it fail with a conflict. */
 export type Writer = (session: Session, writes: Writes, book: Book) => Promise<void>
 
 /** Prepares the statements that write; those of which there is nothing to write are left out. */
@@ -28,29 +28,35 @@ export function createWriter(statements: Statements): Writer {
   const end = endingReferences(statements)
   const writeTimers = createTimerWriter(statements)
   const belongings = createBelongings(statements)
-  const writeResources = async (session: Session, writes: Writes): Promise<void> => {
-    const { created, changed, noted } = writes
-    await unlessEmpty(created, (rows) =>
+  const writeResources = (session: Session, { created, changed, noted }: Writes) => [
+    unlessEmpty(created, (rows) =>
       insert.run(session, { rows: toRecordset(RESOURCE, counted(rows)), count: rows.length }),
+    ),
+    unlessEmpty(changed, (rows) =>
+      update.run(session, { rows: toRecordset(CHANGED, rows), count: rows.length }),
+    ),
+    unlessEmpty(endedIn(changed), (ids) => end.run(session, { ids })),
+    unlessEmpty(noted, (rows) => note.run(session, { rows: toRecordset(NOTED, rows) })),
+  ]
+  const writeEntries = (session: Session, { entries }: Writes) =>
+    unlessEmpty(entries, (rows) =>
+      append.run(session, { rows: toRecordset(ENTRY, rows), head: rows.at(-1)?.seq }),
     )
-    const count = await unlessEmpty(changed, (rows) =>
-      update.run(session, { rows: toRecordset(CHANGED, rows) }),
-    )
-    if (count !== changed.length) throw new Overtaken('a resource has another version by now')
-    const final = changed.filter((row) => row.final).map(({ id }) => id)
-    await unlessEmpty(final, (ids) => end.run(session, { ids }))
-    await unlessEmpty(noted, (rows) => note.run(session, { rows: toRecordset(NOTED, rows) }))
-  }
+  // All is sent at once, in this order, which satisfies the foreign keys.
   return async (session, writes, book) => {
-    await writeResources(session, writes)
-    await unlessEmpty(writes.entries, (entries) =>
-      append.run(session, { rows: toRecordset(ENTRY, entries), head: entries.at(-1)?.seq }),
-    )
-    await writeTimers(session, writes.timers)
-    await belongings.secrets(session, writes.secrets)
-    await belongings.references(session, writes.references)
-    await belongings.outcomes(session, writes.outcomes, book)
+    await Promise.all([
+      ...writeResources(session, writes),
+      writeEntries(session, writes),
+      ...writeTimers(session, writes.timers),
+      ...belongings.secrets(session, writes.secrets),
+      ...belongings.references(session, writes.references),
+      belongings.outcomes(session, writes.outcomes, book),
+    ])
   }
+}
+
+function endedIn(changed: readonly ResourceRow[]): readonly string[] {
+  return changed.filter(({ final }) => final).map(({ id }) => id)
 }
 
 function counted(rows: readonly ResourceRow[]): readonly object[] {
@@ -129,12 +135,15 @@ function insertingResources({ table, prepare }: Statements) {
 }
 
 function updatingResources({ table, prepare }: Statements) {
-  return prepare(
-    (slot: Slot<'rows'>) => sql`
-      update ${table('pawl_resources')} as resource
-      set ${assignments({ ...CHANGING, ...CHAINED }, 'row')}
-      from ${recordset(CHANGED, slot('rows'), 'row')}
-      where resource.id = "row".id and resource.version < "row".version`,
+  return prepare((slot: Slot<'rows' | 'count'>) =>
+    exactly(
+      sql`
+          update ${table('pawl_resources')} as resource
+          set ${assignments({ ...CHANGING, ...CHAINED }, 'row')}
+          from ${recordset(CHANGED, slot('rows'), 'row')}
+          where resource.id = "row".id and resource.version < "row".version`,
+      slot('count'),
+    ),
   )
 }
 
