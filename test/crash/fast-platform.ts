@@ -1,5 +1,5 @@
 import { agentPlatform, type Timeouts } from '../../machines/index.ts'
-import { createEngine } from '../../src/index.ts'
+import { createEngine, type EngineOptions } from '../../src/index.ts'
 import { OFFLINE } from '../support/offline.ts'
 import type { Request } from './acknowledgements.ts'
 import type { CopyTables } from './copies.ts'
@@ -33,7 +33,7 @@ export type FastEngine = Awaited<ReturnType<typeof openFast>>
 
 /** Opens an engine with the impatient resources, or with other timeouts. */
 export function openFast(
-  database: string,
+  database: EngineOptions['database'],
   durability: 'full' | 'relaxed',
   timeouts: Timeouts = FAST_TIMEOUTS,
 ) {

@@ -1,0 +1,40 @@
+import { once } from 'node:events'
+import { postgres } from '../../../src/postgres.ts'
+import { type Line, say } from '../acknowledgements.ts'
+import { copyAgents, openFast } from '../fast-platform.ts'
+import { TOLD } from '../killing.ts'
+import { callOnce, type Work } from '../loaded-calls.ts'
+import { createLoad } from '../platform-load.ts'
+import { randomFrom } from '../settings.ts'
+import { asPool, createPool } from './connections.ts'
+import type { Loading } from './loading.ts'
+
+const CALLERS = 8
+const KEYED = 0.3
+
+async function run({ schema, seed, name }: Loading): Promise<void> {
+  const random = randomFrom(seed)
+  const pool = createPool(schema, { max: 6 })
+  const engine = await openFast(postgres(asPool(pool), { schema }), 'full')
+  const load = await createLoad(engine, random)
+  const tell = (line: Line): void => say(TOLD, line)
+  const work: Work = { engine, load, random, tell, keyed: KEYED }
+  let [made, isOver] = [0, false]
+  const call = async (): Promise<void> => {
+    while (!isOver) await callOnce(work, `${name}-${++made}`)
+  }
+  const starting = engine.start()
+  const copying = copyAgents(engine)
+  const calling = Array.from({ length: CALLERS }, call)
+  const told = once(process, 'message')
+  process.send?.('at work')
+  await told
+  isOver = true
+  await Promise.all([starting, ...calling])
+  await engine.close()
+  await copying
+  await pool.end()
+  process.disconnect()
+}
+
+void run(JSON.parse(process.argv[2] ?? '{}'))
