@@ -8,7 +8,7 @@ import pg from 'pg'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { assign, createMachine, emit } from 'xstate'
 import type { AnyHandle } from '../support/engine.ts'
-import { caught, failureOf } from '../support/errors.ts'
+import { caught, failureOf, viewOf } from '../support/errors.ts'
 import { OFFLINE } from '../support/offline.ts'
 import { isServer, setupSchema } from '../support/postgres.ts'
 import { nothing, thing } from '../support/things.ts'
@@ -191,6 +191,25 @@ describe.runIf(there)('a transaction of the application', () => {
     expect((await engine.agents.get(id)).version).toBe(1)
     expect(await noted(db)).toHaveLength(1)
     expect(logged.filter((text) => text.includes('pawl_events')).length).toBeGreaterThan(0)
+  })
+
+  test('whose view is older than a commit of others is told to try again', async () => {
+    const { engine, db } = await setup()
+    const snapshot = () => db.transaction().setIsolationLevel('repeatable read')
+
+    const error = await caught(() =>
+      snapshot().execute(async (trx) => {
+        await trx.selectFrom('notes').selectAll().execute()
+        await engine.agents.create({ name: 'first' })
+        await engine.within(trx).agents.create({ name: 'second' })
+      }),
+    )
+    await snapshot().execute((trx) => engine.within(trx).agents.create({ name: 'third' }))
+
+    expect(viewOf(error)).toMatchObject({ code: 'storage_busy', retryable: true })
+    const { data } = await engine.agents.list({ order: 'asc' })
+    expect(data.map(({ name }) => name)).toEqual(['first', 'third'])
+    expect((await engine.verify()).differences).toEqual([])
   })
 
   test('waits for others, who wait for it', async () => {
