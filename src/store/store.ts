@@ -119,6 +119,7 @@ export type Durability = 'full' | 'relaxed'
 
 /** How to open a database. */
 export interface OpenOptions {
+  /** What an acknowledged command survives. */
   readonly durability: Durability
   /** How long to wait while others hold what is needed, in milliseconds. */
   readonly busyTimeout: number

@@ -59,7 +59,7 @@ export function createLookups(statements: Statements): OnSession<Lookups> {
 const NO_LOG: LogRow = { head: 0, pruned: 0, identity: '' }
 
 /** Prepares reading where the log begins and ends. */
-export function logRow({ queries, prepare }: Statements) {
+function logRow({ queries, prepare }: Statements) {
   return prepare(() =>
     queries.selectFrom('pawl_log').select(['head', 'pruned', 'identity']).where('id', '=', 1),
   )

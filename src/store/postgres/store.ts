@@ -28,9 +28,11 @@ import { createChecks, createUpkeep } from './upkeep.ts'
 
 /** How to open a PostgreSQL store. */
 export interface PostgresOptions extends OpenOptions {
+  /** Whose connections are used. */
   readonly pool: Pool
   /** Whether the pool ends with the store. */
   readonly isOwn: boolean
+  /** Where pawl's tables are, or will be. */
   readonly schema: string
 }
 
