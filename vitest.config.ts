@@ -10,6 +10,7 @@ const ON_BOTH = [
   'test/machines/matrix.test.ts',
   'test/engine/{api,concurrency,consume,differential,effects,idempotency,lists,subscribe}.test.ts',
   'test/engine/{platform-*,tenants,timers,transaction,verify}.test.ts',
+  'test/delivery/{ordering,random-deliveries,resuming,retrying,verifying}.test.ts',
 ]
 
 export default defineConfig({

@@ -135,10 +135,19 @@ const emptied: { readonly pool: Pool; readonly schema: string; readonly database
 export async function borrowDatabase(later: Later = onTestFinished): Promise<Database> {
   const one = emptied.pop() ?? (await setupSchema(() => {}))
   later(async () => {
-    await run(one.pool, ...emptying(one.schema))
+    // Where no engine was opened, there is nothing to be emptied.
+    if (await hasTables(one)) await run(one.pool, ...emptying(one.schema))
     emptied.push(one)
   })
   return one.database
+}
+
+async function hasTables({ pool, schema }: Pick<(typeof emptied)[number], 'pool' | 'schema'>) {
+  const client = await pool.connect()
+  const text = 'select to_regclass($1) as found'
+  const { rows } = await client.query({ text, values: [`${schema}.pawl_log`] })
+  client.release()
+  return (rows as readonly { readonly found: unknown }[])[0]?.found !== null
 }
 
 // Whatever refers to something else goes first.
