@@ -6,7 +6,7 @@ import { goesAround } from '../misuse.ts'
 import type { Durability } from '../store.ts'
 import { type Retry, untilDone } from './again.ts'
 import { indeterminate, isDisconnected, isUndone } from './failures.ts'
-import type { Pool, Session } from './session.ts'
+import { type Pool, type Session, untilFailure } from './session.ts'
 import { connect, type Taken, waitingFor } from './waiting.ts'
 
 /** Work that needs a connection. */
@@ -29,7 +29,9 @@ export interface Connection {
   /** Reads from one consistent view. */
   view<T>(operation: string, work: Work<T>): Promise<T>
   /** Writes in one transaction, which is done again when it loses against another one. */
-  write<T>(work: Whole<T>): Promise<T>
+  write<T>(work: Work<T>): Promise<T>
+  /** The same for what reads before it writes, so that it need not wait for the beginning. */
+  plan<T>(work: Whole<T>): Promise<T>
   /** Begins a transaction that lasts. */
   take(): Promise<Taken>
   /** Runs work that belongs to a transaction. */
@@ -39,7 +41,7 @@ export interface Connection {
   close(): void
 }
 
-const VIEW = 'begin isolation level repeatable read read only'
+const VIEW = { begin: 'begin isolation level repeatable read read only', isAhead: true }
 
 // Locks make sure that what has been read holds, not the isolation.
 const WHOLE = 'begin isolation level read committed'
@@ -55,7 +57,8 @@ const FROZEN = 'set local idle_in_transaction_session_timeout = 5000'
 /** Uses a pool. */
 export function createConnection(pool: Pool, durability: Durability, timeout: number): Connection {
   const whole = durability === 'full' ? WHOLE : `${WHOLE}; ${RELAXED}`
-  const batch = `${whole}; ${waitingFor(Math.min(timeout, YIELD_AFTER_MS))}; ${FROZEN}`
+  const begin = `${whole}; ${waitingFor(Math.min(timeout, YIELD_AFTER_MS))}; ${FROZEN}`
+  const batch = { begin, isAhead: false }
   const lasting = `${whole}; ${waitingFor(timeout)}`
   const belonging = new AsyncLocalStorage<Token>()
   let isClosed = false
@@ -68,6 +71,7 @@ export function createConnection(pool: Pool, durability: Durability, timeout: nu
     read: (operation, work) => again(operation, (free) => using(free, work)),
     view: (operation, work) => again(operation, (free) => bracketed(free, VIEW, work)),
     write: (work) => again('write', (free) => bracketed(free, batch, work)),
+    plan: (work) => again('write', (free) => bracketed(free, { ...batch, isAhead: true }, work)),
     take: () => again('transaction', (free) => taken(free, lasting)),
     inside: (token, work) => belonging.run(token, work),
     requireAccess: () => {
@@ -91,43 +95,70 @@ async function using<T>(free: Free, work: Work<T>): Promise<T> {
     giveBack(false)
     return result
   } catch (error) {
-    // After a commit that nobody has heard of, it may not be used again either.
-    giveBack(isDisconnected(error) || isPawlError(error, 'indeterminate'))
+    giveBack(isDisconnected(error))
     throw error
   }
 }
 
-/** Does work in a transaction: what throws is undone. */
-function bracketed<T>(free: Free, begin: string, work: Whole<T>): Promise<T> {
-  return using(free, async (session) => {
-    let committing: Promise<void> | null = null
-    const commitOnce = (): Promise<void> => {
-      committing ??= commit(session).then(() => {})
-      return committing
-    }
-    try {
-      // Nothing waits for its answer: where it fails, so does all that comes after it.
-      const begun = session.once(begin)
-      const [result] = await Promise.all([work(session, commitOnce), begun])
-      await commitOnce()
-      return result
-    } catch (error) {
-      throw await undone(session, error, committing)
-    }
-  })
+/**
+ * Does work in a transaction: what throws is undone, and nothing is sent after that. `isAhead` sends the first queries
+ * along with the beginning, which may fail: outside of a transaction, they may do no harm.
+ */
+async function bracketed<T>(free: Free, { begin, isAhead }: Beginning, work: Whole<T>): Promise<T> {
+  const { session, giveBack } = await free()
+  const sure = untilFailure(session)
+  let committing: Promise<void> | null = null
+  let isOver = false
+  const commitOnce = (): Promise<void> => {
+    committing ??= commit(sure).then(() => {})
+    return committing
+  }
+  try {
+    const begun = sure.once(begin)
+    if (!isAhead) await begun
+    const result = await both(begun, work(sure, commitOnce))
+    await commitOnce()
+    isOver = true
+    return result
+  } catch (error) {
+    const uncommitted = await errorOf(committing)
+    isOver = !isDisconnected(error) && (await isRolledBack(session, uncommitted))
+    const isSure = committing === null || isUndone(error) || isUndone(uncommitted)
+    // What led here is what the caller has to hear of.
+    throw isDisconnected(error) && !isSure ? indeterminate(error) : error
+  } finally {
+    giveBack(!isOver)
+  }
 }
 
-/** Undoes a transaction, and gives the error that led to it: one that may have come after the commit is uncertain. */
-async function undone(
-  session: Session,
-  error: unknown,
-  committing: Promise<void> | null,
-): Promise<unknown> {
-  if (isDisconnected(error)) return committing === null ? error : indeterminate(error)
-  await committing?.catch(() => {})
-  // What led here is what the caller has to hear of.
-  await session.once('rollback').catch(() => {})
-  return error
+/** How a transaction begins. */
+interface Beginning {
+  readonly begin: string
+  readonly isAhead: boolean
+}
+
+/** Waits for both, whatever becomes of each: nothing of them may come later. */
+async function both<T>(begun: Promise<unknown>, work: Promise<T>): Promise<T> {
+  const [first, second] = await Promise.allSettled([begun, work])
+  if (first.status === 'rejected') throw first.reason
+  if (second.status === 'rejected') throw second.reason
+  return second.value
+}
+
+/** Waits for something; gives the error that came of it. */
+async function errorOf(awaited: Promise<void> | null): Promise<unknown> {
+  try {
+    await awaited
+    return undefined
+  } catch (error) {
+    return error
+  }
+}
+
+/** Undoes a transaction, unless its commit may be under way; tells whether the connection can be used again. */
+async function isRolledBack(session: Session, uncommitted: unknown): Promise<boolean> {
+  if (isPawlError(uncommitted, 'indeterminate')) return false
+  return (await errorOf(session.once('rollback').then(() => {}))) === undefined
 }
 
 /** Commits; whatever goes wrong may have come after the commit, unless it says otherwise. False where an error had undone it. */

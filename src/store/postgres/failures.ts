@@ -14,6 +14,7 @@ const ADVICE: Readonly<Record<StorageCode, string>> = {
 /** PostgreSQL's code of an error, or that of the connection to it; undefined for what is none. */
 export function codeOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined
+  if (error instanceof Unsent) return codeOf(error.cause)
   const { code } = error as { readonly code?: unknown }
   if (typeof code === 'string') return code
   // What `pg` says of connections and pools has no code.
@@ -22,12 +23,23 @@ export function codeOf(error: unknown): string | undefined {
     : undefined
 }
 
-// A serialization failure, a deadlock, a lock that is not waited for; and a division by zero, which is how a statement
-// of pawl fails that does not find what it is to change.
-const CONFLICTS: ReadonlySet<string> = new Set(['40001', '40P01', '55P03', '22012'])
+// A serialization failure, a deadlock, a lock that is not waited for.
+const CONFLICTS: ReadonlySet<string> = new Set(['40001', '40P01', '55P03'])
 
 /** Thrown where a transaction finds that another one has been faster. */
 export class Overtaken extends Error {}
+
+/** Thrown for a query that has not been sent, as one before it had failed: its cause. */
+export class Unsent extends Error {
+  constructor(cause: unknown) {
+    super('a query before it has failed', { cause: cause instanceof Unsent ? cause.cause : cause })
+  }
+}
+
+/** Whether one of pawl's own statements has not found what it was to change: it divides by zero, see `exactly`. */
+export function hasMissed(error: unknown): boolean {
+  return codeOf(error) === '22012'
+}
 
 /** Whether a transaction lost against another one: it may be done again at once. */
 export function isConflict(error: unknown): boolean {
@@ -45,11 +57,12 @@ export function isDisconnected(error: unknown): boolean {
 }
 
 /**
- * Whether an error of a commit says that it has not happened: it lost, or was never begun, as the connection had been
- * lost before, or the server had waited for too long.
+ * Whether an error of a commit says that it has not happened: it lost, or was never begun, as something else had failed
+ * or the connection had been lost before, or the server had waited for too long.
  */
 export function isUndone(error: unknown): boolean {
-  if (isConflict(error) || codeOf(error) === IDLE_FOR_TOO_LONG) return true
+  if (error instanceof Unsent || isConflict(error) || codeOf(error) === IDLE_FOR_TOO_LONG)
+    return true
   return error instanceof Error && error.message.endsWith('is not queryable')
 }
 

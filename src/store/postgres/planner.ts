@@ -3,7 +3,7 @@
 import type { Plan, Question } from '../../core/questions.ts'
 import type { Writes, WritingPlan } from '../store.ts'
 import { type Book, createAnswerer } from './answers.ts'
-import { Overtaken } from './failures.ts'
+import { hasMissed, Overtaken } from './failures.ts'
 import type { Locking, Mode } from './locks.ts'
 import type { Session } from './session.ts'
 import type { Statements } from './statement.ts'
@@ -43,10 +43,14 @@ export function createPlanner(statements: Statements): Planner {
       const { writes, result } = await driven(session, plan(), book, ahead)
       if (writes === null) return result
       requireOwn(writes, locking)
-      await Promise.all([write(session, writes, book), commit()])
+      await Promise.all([write(session, writes, book), commit()]).catch(asOvertaken)
       return result
     },
   }
+}
+
+function asOvertaken(error: unknown): never {
+  throw hasMissed(error) ? new Overtaken('what is to be changed has changed by now') : error
 }
 
 function firstQuestion(plan: Plan<unknown>): readonly Question[] {

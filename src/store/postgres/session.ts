@@ -1,5 +1,7 @@
 /** How does one query reach PostgreSQL, and what comes back? @module */
 
+import { Unsent } from './failures.ts'
+
 /** What `pg` and what imitates it have in common: something that runs a query. */
 export interface Client {
   /** Whether a query may be sent before those before it have been answered. */
@@ -52,18 +54,54 @@ export interface PreparedQuery {
   readonly text: string
 }
 
-/** Uses a connection. What is run at the same time is sent at once where the connection can, and in any case in order. */
+/**
+ * Uses a connection. What is run at the same time is sent at once where the connection can, and in any case in order;
+ * what waits for a query that fails is not sent.
+ */
 export function sessionOn(client: Client): Session {
-  let last: Promise<unknown> = Promise.resolve()
-  const send = (query: ClientQuery): Promise<ClientResult> => {
-    if (client.pipeline) return client.query(query)
-    const next = last.then(() => client.query(query))
-    last = next.catch(() => {})
-    return next
-  }
+  const send = client.pipeline ? (query: ClientQuery) => client.query(query) : inTurn(client)
   return {
     run: ({ name, text }, values) => send({ name, text, values, types: TYPES }),
     once: (text, values = []) => send({ text, values: [...values], types: TYPES }),
+  }
+}
+
+/** Sends one query after the other. */
+function inTurn(client: Client): Client['query'] {
+  let last: Promise<unknown> = Promise.resolve()
+  let asked = 0
+  let failure: { readonly upTo: number; readonly cause: unknown } | null = null
+  const sent = async (query: ClientQuery, number: number): Promise<ClientResult> => {
+    if (failure !== null && number <= failure.upTo) throw new Unsent(failure.cause)
+    try {
+      return await client.query(query)
+    } catch (cause) {
+      failure = { upTo: asked, cause }
+      throw cause
+    }
+  }
+  return (query) => {
+    const number = ++asked
+    const next = last.then(() => sent(query, number))
+    last = next.catch(() => {})
+    return next
+  }
+}
+
+/** The same session, but that nothing more is sent once a query has failed. */
+export function untilFailure({ run, once }: Session): Session {
+  let failure: { readonly error: unknown } | null = null
+  const send = (query: () => Promise<ClientResult>): Promise<ClientResult> => {
+    if (failure !== null) return Promise.reject(new Unsent(failure.error))
+    const sent = query()
+    sent.catch((error) => {
+      failure ??= { error }
+    })
+    return sent
+  }
+  return {
+    run: (query, values) => send(() => run(query, values)),
+    once: (text, values) => send(() => once(text, values)),
   }
 }
 

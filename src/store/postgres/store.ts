@@ -121,7 +121,7 @@ function createStore(connection: Connection, statements: Statements, own: Pool |
     // Not refused within a transaction: here the writer comes with the calls of many.
     transact: (plan, scouts = NOBODY) => {
       const planned = { plan, scouts, needed: new Map<string, Mode>() }
-      return connection.write((session, commit) => planner.write(session, planned, commit))
+      return connection.plan((session, commit) => planner.write(session, planned, commit))
     },
     ...outer,
     requireAccess: connection.requireAccess,

@@ -127,7 +127,8 @@ describe.runIf(await hasServer('connections that are cut'))('a connection that i
       }
 
       // Until the commit is on its way, a caller hears nothing of it.
-      expect(heard.indexOf(true)).toBeGreaterThan(5)
+      expect(heard.slice(0, 6)).not.toContain(true)
+      expect(heard.length).toBeGreaterThan(20)
       const { version } = await handleOf(engine, 'agents').get(resource.id)
       expect(version).toBe(heard.length + 1)
       await expectVerified(engine)

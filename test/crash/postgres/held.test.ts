@@ -17,11 +17,10 @@ const BUSY_MS = 400
 /** An engine that does not wait for long, with an agent, and somebody else on the same database. */
 async function setup(options = '') {
   const { database, schema, raw } = setupPlace()
-  const engine = (await createEngine({
-    database: database({ options }),
-    busyTimeout: BUSY_MS,
-    delivery: OFFLINE,
-  })) as unknown as AnyEngine
+  // To make the tables takes longer than some of the options allow.
+  await (await createEngine({ database: database() })).close()
+  const given = { database: database({ options }), busyTimeout: BUSY_MS, delivery: OFFLINE }
+  const engine = (await createEngine(given)) as unknown as AnyEngine
   onTestFinished(() => engine.close())
   const { id } = (await handleOf(engine, 'agents').create({ name: 'A' })).resource
   const other = await raw.connect()

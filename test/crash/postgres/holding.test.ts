@@ -113,7 +113,8 @@ describe.runIf(await hasServer('processes that hold something'))('a process', ()
       events: [...delivered.events],
       status: await pending.status(),
     }
-    await engine.clock.advance(LEASE_MS)
+    // The process began later than this clock.
+    await engine.clock.advance(10 * LEASE_MS)
     await until(() => consumed.length > 0, 'the event of the consumer')
 
     expect(before).toEqual({ consumed: [], events: [], status: 'pending_verification' })
