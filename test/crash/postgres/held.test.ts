@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import type pg from 'pg'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { createEngine } from '../../../src/index.ts'
@@ -100,5 +101,13 @@ describe.runIf(await hasServer('held locks'))('what somebody else holds for long
     expect(errors).toMatchObject(errors.map(() => ({ code: 'storage_busy', retryable: true })))
     expect(changed).toBe(true)
     await expectVerified(engine)
+  })
+
+  test('is not what an error of the application is taken for', async () => {
+    const { engine } = await setup()
+
+    const error = await failureOf(engine.transaction((tx) => sql`select 1 / 0`.execute(tx.db)))
+
+    expect(error).toMatchObject({ code: 'storage_failed', retryable: false })
   })
 })
