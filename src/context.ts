@@ -47,11 +47,8 @@ export interface Committed<T> {
 
 /** Takes calls and commits them in batches. */
 export interface Writer {
-  /**
-   * Resolves after the commit; rejects with the call's own error, or with that of the storage. Calls about the same
-   * resource are done in the order in which they come.
-   */
-  submit<T>(caller: Caller, plan: (run: Run) => Plan<T>, about?: string): Promise<Committed<T>>
+  /** Resolves after the commit; rejects with the call's own error, or with that of the storage. */
+  submit<T>(caller: Caller, plan: (run: Run) => Plan<T>): Promise<Committed<T>>
   /** Refuses further calls and resolves when those that wait have been settled. */
   close(): Promise<void>
 }

@@ -22,7 +22,7 @@ import { createArrivals } from './runtime/arrivals.ts'
 import { createKeys, type Key, parseKeys } from './runtime/keys.ts'
 import { unknownKeys } from './runtime/options.ts'
 import { requireStoredStates } from './runtime/stored-states.ts'
-import { createWriters } from './runtime/writers.ts'
+import { createWriter } from './runtime/writer.ts'
 import { openSqliteStore } from './store/sqlite/store.ts'
 import type { Durability, OpenOptions, Store, StoreSource } from './store/store.ts'
 
@@ -155,7 +155,7 @@ async function openContext(
     batchMs,
   }
   const arrivals = createArrivals(base)
-  return { ...base, arrivals, writer: createWriters(base), running: new Set() }
+  return { ...base, arrivals, writer: createWriter(base), running: new Set() }
 }
 
 /** A user's own error handler may fail as well; nobody is left to be told. */

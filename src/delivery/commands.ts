@@ -30,7 +30,7 @@ export async function sendOwn(
     own: true as const,
   }
   try {
-    await context.writer.submit(caller, (run) => planSend(run, request), id)
+    await context.writer.submit(caller, (run) => planSend(run, request))
     return true
   } catch (error) {
     if (isPawlError(error, 'illegal_transition') || isPawlError(error, 'version_conflict'))

@@ -79,7 +79,7 @@ export async function sendCommand(
   }
   const caller = toCaller(context, tenant, options)
   const { writer } = context
-  return toOutcome(context, await writer.submit(caller, (run) => planSend(run, request), id))
+  return toOutcome(context, await writer.submit(caller, (run) => planSend(run, request)))
 }
 
 /** Sends a command, giving refusals and version conflicts as values. */
@@ -129,5 +129,5 @@ export async function revealSecrets(
   checkId(id)
   const options = toRevealOptions(given)
   const caller = toCaller(context, tenant, options)
-  return (await context.writer.submit(caller, (run) => planReveal(run, kind, id), id)).value
+  return (await context.writer.submit(caller, (run) => planReveal(run, kind, id))).value
 }

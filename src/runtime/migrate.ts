@@ -125,7 +125,7 @@ async function carryOut(
   kind: Kind,
   id: string,
 ): Promise<number | null> {
-  return (await writer.submit(caller, (run) => planMigration(run, kind, id), id)).value
+  return (await writer.submit(caller, (run) => planMigration(run, kind, id))).value
 }
 
 /** Whether an error is about one resource, and not about the storage or the engine as a whole. */

@@ -28,9 +28,7 @@ export async function fireDue(
 async function fire(context: Context, timer: TimerRow): Promise<boolean> {
   const caller = { tenant: timer.tenant, actor: null, correlationId: null }
   try {
-    const { position, resourceId } = timer
-    return (await context.writer.submit(caller, (run) => planTimer(run, position), resourceId))
-      .value
+    return (await context.writer.submit(caller, (run) => planTimer(run, timer.position))).value
   } catch (error) {
     if (isPawlError(error) && NOT_THE_TIMERS_FAULT.has(error.code)) throw error
     await postpone(context, timer, error)

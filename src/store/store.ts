@@ -138,8 +138,6 @@ export interface Store extends Reads, Upkeep, Consumers, Deliveries, Audit, Prun
    * fails, and the other `storage_*` errors.
    */
   transact<T>(plan: () => WritingPlan<T>, scouts?: () => readonly Plan<unknown>[]): Promise<T>
-  /** How many of these are worth to be under way at the same time. */
-  readonly writers: number
   /** Answers a plan from one consistent view, without writing. */
   read<T>(plan: () => Plan<T>): Promise<T>
   /** Prepares a transaction that lasts until it is ended; it begins with its first use. */

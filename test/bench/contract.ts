@@ -31,7 +31,7 @@ export const CONTRACT: readonly Promised[] = [
   { name: 'size/64', most: 1.5 },
   { name: 'size/1', most: 1.5 },
   { name: 'server/64', over: 'naive/1', least: 5 },
-  { name: 'server/2×32', over: 'server/64', least: 1 },
+  { name: 'server/2×64', over: 'server/64', least: 1 },
   { name: 'server/long', over: 'server/64', least: 0.67 },
 ]
 

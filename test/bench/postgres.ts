@@ -110,7 +110,7 @@ async function contenderOf(engine: Engine): Promise<Contender> {
   }
 }
 
-/** Two processes with half the callers each, at the same time. */
+/** Two processes with as many callers each, at the same time. */
 async function besides(schema: string): Promise<Rate> {
   const children = [0, 1].map(() =>
     fork(join(import.meta.dirname, 'postgres-process.js'), [schema]),
@@ -119,7 +119,7 @@ async function besides(schema: string): Promise<Rate> {
   for (const child of children) child.send('go')
   const answers = await Promise.all(children.map((child) => once(child, 'message')))
   const perSecond = answers.reduce((sum, [{ perSecond: own }]) => sum + own, 0)
-  return { name: 'server/2×32', durability: 'full', perSecond, ...UNKNOWN }
+  return { name: 'server/2×64', durability: 'full', perSecond, ...UNKNOWN }
 }
 
 const UNKNOWN = { p50: null, p99: null, loop: null, bytes: null }
@@ -130,7 +130,7 @@ export async function runBeside(schema: string): Promise<void> {
   const contender = await contenderOf(engine)
   process.send?.('ready')
   await once(process, 'message')
-  process.send?.(await measure(contender, 32))
+  process.send?.(await measure(contender, 64))
   await engine.close()
 }
 

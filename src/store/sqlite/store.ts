@@ -103,8 +103,6 @@ function createOuter(
   const { database } = connection
   const open = new Set<Transaction>()
   return {
-    // One connection, one lock.
-    writers: 1,
     transaction: () => remembered(open, begin()),
     within: () => {
       throw misuse(NOT_HERE, 'use engine.transaction, whose tx.db reaches tables of your own')
