@@ -6,6 +6,7 @@ import { Unsent } from './failures.ts'
 export interface Client {
   /** Whether a query may be sent before those before it have been answered. */
   readonly pipeline?: boolean
+  /** Runs a query; those of one client are run in the order in which they come. */
   query(config: ClientQuery): Promise<ClientResult>
 }
 
@@ -13,13 +14,17 @@ export interface Client {
 export interface PooledClient extends Client {
   /** Gives it back; with true, it is closed instead. */
   release(destroy?: boolean): void
+  /** Has somebody hear of a connection that is lost. */
   on?(event: 'error', listener: () => void): unknown
+  /** The opposite. */
   off?(event: 'error', listener: () => void): unknown
 }
 
 /** A pool of connections, such as that of `pg`. */
 export interface Pool {
+  /** Takes a connection, as soon as one is free. */
   connect(): Promise<PooledClient>
+  /** Closes all of them. */
   end(): Promise<void>
 }
 
