@@ -14,7 +14,8 @@ const KEYED = 0.3
 
 async function run({ schema, seed, name }: Loading): Promise<void> {
   const random = randomFrom(seed)
-  const pool = createPool(schema, { max: 6 })
+  // As applications open them, and as `postgres` does.
+  const pool = createPool(schema, { max: 6, pipeline: seed % 2 === 0 })
   const engine = await openFast(postgres(asPool(pool), { schema }), 'full')
   const load = await createLoad(engine, random)
   const tell = (line: Line): void => say(TOLD, line)

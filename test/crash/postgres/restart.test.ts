@@ -20,10 +20,10 @@ const CALLERS = 8
 const SESSIONS_MS = 300
 
 /** An engine under way in every way, and what it has acknowledged. */
-async function setup(address: Address) {
+async function setup(address: Address, pipeline: boolean) {
   const { database, raw, schema } = setupPlace(address)
   const resources = agentPlatform({ timeouts: { session_provisioning: SESSIONS_MS } })
-  const options = { database: database({ max: 6 }), resources, delivery: OFFLINE }
+  const options = { database: database({ max: 6, pipeline }), resources, delivery: OFFLINE }
   const engine = (await createEngine(options)) as unknown as AnyEngine
   onTestFinished(() => engine.close())
   await engine.start()
@@ -116,28 +116,35 @@ async function expectKept({ engine, copied }: Awaited<ReturnType<typeof setup>>,
 describe.runIf(await hasServer('ended connections'))(
   'an engine whose connections are all ended',
   () => {
-    test('again and again goes on, and has lost nothing', async () => {
-      const scene = await setup(SHARED)
-      const end = () =>
-        scene.raw.query(
-          'select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1',
-          [scene.schema],
-        )
+    test.each([false, true])(
+      'again and again goes on, and has lost nothing; queries sent ahead: %s',
+      async (pipeline) => {
+        const scene = await setup(SHARED, pipeline)
+        const end = () =>
+          scene.raw.query(
+            'select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1',
+            [scene.schema],
+          )
 
-      const told = await load(scene.engine, [end, end, end, end, end])
+        const told = await load(scene.engine, [end, end, end, end, end])
 
-      await expectKept(scene, told)
-    })
+        await expectKept(scene, told)
+      },
+    )
   },
 )
 
 describe.runIf(canStartServer('a server that restarts'))('an engine whose server restarts', () => {
-  test('twice, once in a crash, goes on, and has lost nothing', { timeout: 60_000 }, async () => {
-    const { address, restart } = await startServer()
-    const scene = await setup(address)
+  test.each([false, true])(
+    'twice, once in a crash, goes on, and has lost nothing; queries sent ahead: %s',
+    { timeout: 60_000 },
+    async (pipeline) => {
+      const { address, restart } = await startServer()
+      const scene = await setup(address, pipeline)
 
-    const told = await load(scene.engine, [() => restart('fast'), () => restart('immediate')])
+      const told = await load(scene.engine, [() => restart('fast'), () => restart('immediate')])
 
-    await expectKept(scene, told)
-  })
+      await expectKept(scene, told)
+    },
+  )
 })
