@@ -200,7 +200,6 @@ function createOuter(
 ): Outer {
   const open = new Set<Transaction>()
   return {
-    writers: WRITERS,
     transaction: () => remembered(open, begin()),
     within,
     brokeConstraint,
@@ -221,9 +220,6 @@ function createOuter(
     },
   }
 }
-
-// While one batch waits for the server, another one is decided. Appending to the log is one at a time anyway.
-const WRITERS = 2
 
 const NO_BACKUP =
   'backup: PostgreSQL is backed up with its own tools; run pg_dump, or archive its WAL'
