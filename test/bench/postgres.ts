@@ -9,6 +9,7 @@ import pg from 'pg'
 import { agentPlatform } from '../../machines/index.ts'
 import { createEngine } from '../../src/index.ts'
 import { postgres } from '../../src/postgres.ts'
+import { measureAppend } from './append.ts'
 import type { Found, Rate } from './found.ts'
 import { type Contender, measure, TASKS } from './measure.ts'
 import { naiveOn } from './naive.ts'
@@ -42,7 +43,8 @@ export async function measurePostgres(stored: number): Promise<Found> {
       await engine.close()
       return rates
     })
-    return { rates: [...naive, ...pawl], figures: [] }
+    const appended = await inSchema(pool, (schema) => measureAppend(SERVER, schema))
+    return { rates: [...naive, ...pawl, ...appended], figures: [] }
   } finally {
     await pool.end()
   }
