@@ -83,7 +83,7 @@ async function openInProcess(): Promise<Pool> {
       parsers: PARSERS,
       serializers: SERIALIZERS,
     })) as never as { rows: unknown[]; affectedRows?: number; command?: string }
-    return { rows, rowCount: affectedRows ?? rows.length, ...(command && { command }) }
+    return { rows, rowCount: rows.length || (affectedRows ?? 0), ...(command && { command }) }
   }
   return {
     connect: async () => {

@@ -48,6 +48,9 @@ const WHOLE = 'begin isolation level read committed'
 
 const RELAXED = 'set local synchronous_commit = off'
 
+// Where the server waits for nothing on its own, it does here; where it waits for its replicas, it goes on to.
+const FULL = `select set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), true)`
+
 // Whoever holds the end of the log for long may wait for what a batch holds: the batch gives in, and is done again.
 const YIELD_AFTER_MS = 250
 
@@ -56,7 +59,7 @@ const FROZEN = 'set local idle_in_transaction_session_timeout = 5000'
 
 /** Uses a pool. */
 export function createConnection(pool: Pool, durability: Durability, timeout: number): Connection {
-  const whole = durability === 'full' ? WHOLE : `${WHOLE}; ${RELAXED}`
+  const whole = `${WHOLE}; ${durability === 'full' ? FULL : RELAXED}`
   const begin = `${whole}; ${waitingFor(Math.min(timeout, YIELD_AFTER_MS))}; ${FROZEN}`
   const batch = { begin, isAhead: false }
   const lasting = `${whole}; ${waitingFor(timeout)}`
