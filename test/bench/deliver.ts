@@ -30,8 +30,7 @@ export async function measureDeliver(folder: string, events: number): Promise<Fo
   try {
     const bare = await sendBare(receiver, events)
     const delivered = await deliverAll(join(folder, 'deliver.db'), receiver, events)
-    const alone = await latencyAmong(join(folder, 'alone.db'), receiver, 0)
-    const beside = await latencyAmong(join(folder, 'beside.db'), receiver, 1)
+    const [alone, beside] = await latencies(folder, receiver)
     const moved = beside / alone
     const note = `p95 ${beside.toFixed(1)} ms with one dead of 50, ${alone.toFixed(1)} ms without`
     return {
@@ -107,25 +106,42 @@ async function deliverAll(file: string, receiver: Receiver, events: number): Pro
 
 const DESTINATIONS = 50
 const PACE_MS = 50
-const EVENTS = 100
+const EVENTS = 200
 
-/** How long 95 of 100 events take from the call to a receiver that answers, in milliseconds. */
-async function latencyAmong(file: string, receiver: Receiver, dead: number): Promise<number> {
+/**
+ * How long 95 of 100 events take from the call to a receiver that answers, in milliseconds: without a dead one, and
+ * beside one. Event by event in turn, so that whatever disturbs the machine disturbs both.
+ */
+async function latencies(folder: string, receiver: Receiver): Promise<readonly [number, number]> {
+  const alone = await openAmong(join(folder, 'alone.db'), receiver, 0)
+  const beside = await openAmong(join(folder, 'beside.db'), receiver, 1)
+  const sent = new Map<string, { readonly at: number; readonly engine: Engine }>()
+  for await (const name of setInterval(PACE_MS, 'Agent')) {
+    if (sent.size === 2 * EVENTS) break
+    const engine = sent.size % 2 === 0 ? alone : beside
+    const at = performance.timeOrigin + performance.now()
+    const { events } = await engine.agents.create({ name })
+    sent.set(events[0]?.id ?? '', { at, engine })
+  }
+  for (const engine of [alone, beside]) {
+    await engine.stop()
+    await engine.close()
+  }
+  const arrivals = await receiver.arrivals()
+  const tookOf = (engine: Engine) =>
+    arrivals.flatMap(([id, at]) => {
+      const one = sent.get(id)
+      return one?.engine === engine ? [at - one.at] : []
+    })
+  return [quantile(tookOf(alone), 0.95), quantile(tookOf(beside), 0.95)]
+}
+
+async function openAmong(file: string, receiver: Receiver, dead: number): Promise<Engine> {
   const engine = await open(file)
   for (let n = 0; n < DESTINATIONS; n += 1)
     await addDestination(engine, `${receiver.url}/${n < dead ? 'dead' : 'hook'}`)
   await engine.start()
-  const sent = new Map<string, number>()
-  for await (const name of setInterval(PACE_MS, 'Agent')) {
-    if (sent.size === EVENTS) break
-    const at = performance.timeOrigin + performance.now()
-    const { events } = await engine.agents.create({ name })
-    sent.set(events[0]?.id ?? '', at)
-  }
-  await engine.stop()
-  await engine.close()
-  const took = (await receiver.arrivals()).map(([id, at]) => at - (sent.get(id) ?? Number.NaN))
-  return quantile(took, 0.95)
+  return engine
 }
 
 // As much as an event of an agent shows.
