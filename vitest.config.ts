@@ -49,7 +49,8 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'postgres',
-          env: { PAWL_TEST_STORE: 'postgres' },
+          // Fewer random runs than on SQLite, which takes less time for them.
+          env: { PAWL_TEST_STORE: 'postgres', PAWL_NUM_RUNS: process.env.PAWL_NUM_RUNS ?? '20' },
           include: ON_BOTH,
           globalSetup: 'test/support/postgres-run.ts',
           sequence: { groupOrder: 1 },

@@ -102,7 +102,8 @@ describe.runIf(await hasServer('engines beside each other'))('engines on one dat
     const { engines, raw } = await setupSkewed()
     await raw.query('create table notes (n int)')
     for (const engine of engines) {
-      void engine.consume('copier', { lease: '1s' }, async ({ seq }, { tx }) => {
+      // Longer than a busy machine lets a handler take.
+      void engine.consume('copier', { lease: '10s' }, async ({ seq }, { tx }) => {
         await tx.db
           .insertInto('notes')
           .values({ n: seq } as never)
