@@ -8,9 +8,9 @@ const source = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 const ON_BOTH = [
   'test/scenarios/*.test.ts',
   'test/machines/matrix.test.ts',
-  'test/engine/{api,concurrency,consume,differential,effects,idempotency,lists,subscribe}.test.ts',
+  'test/engine/{api,concurrency,consume,differential,effects,idempotency,lists}.test.ts',
   'test/engine/{platform-*,tenants,timers,transaction,verify}.test.ts',
-  'test/delivery/{ordering,random-deliveries,resuming,retrying,verifying}.test.ts',
+  'test/delivery/{ordering,random-deliveries,resuming,verifying}.test.ts',
 ]
 
 export default defineConfig({
