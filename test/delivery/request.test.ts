@@ -293,7 +293,10 @@ test('connections that outlast their requests keep nothing of the answers', asyn
 
   await Promise.all(Array.from({ length: 100 }, () => send(outgoing(url))))
 
-  await until(() => used() - before < 2, 'the answers to be gone')
+  // The connections are still there: they are kept for longer.
+  const end = performance.now() + 1500
+  await until(() => used() - before < 2 || performance.now() > end)
+  expect(used() - before).toBeLessThan(2)
 })
 
 test('signals that outlast their requests keep nothing of them', async () => {
