@@ -80,6 +80,29 @@ export const timerColumns = [
   'last_error as lastError',
 ] as const
 
+/** The columns of a consumer. */
+export const consumerColumns = [
+  'tenant',
+  'name',
+  'position',
+  'owner',
+  'fence',
+  'leased_until as leasedUntil',
+  'attempts',
+  'next_at as nextAt',
+  'last_error as lastError',
+] as const
+
+/** The columns of an event that a consumer has put aside. */
+export const parkedColumns = [
+  'seq',
+  'event_id as eventId',
+  'error',
+  'attempts',
+  'parked_at as parkedAt',
+  'retry',
+] as const
+
 /** Gives a resource, as an array of the columns above, the types of a row. */
 export function toPlacedResource(columns: unknown): Placed<ResourceRow> {
   const row = columns as readonly unknown[]

@@ -1,6 +1,7 @@
 /** How does PostgreSQL keep where consumers are, beside other processes that want to run them? @module */
 
 import { sql } from 'kysely'
+import { consumerColumns } from '../columns.ts'
 import type { ConsumerName, ConsumerRow, Consumers, TakenRow } from '../consumers.ts'
 import { createLeases } from './leases.ts'
 import type { OnSession } from './on-session.ts'
@@ -46,18 +47,6 @@ function createReading(
       tenant === null ? all.all(session, {}) : list.all(session, { tenant }),
   }
 }
-
-const consumerColumns = [
-  'tenant',
-  'name',
-  'position',
-  'owner',
-  'fence',
-  'leased_until as leasedUntil',
-  'attempts',
-  'next_at as nextAt',
-  'last_error as lastError',
-] as const
 
 type TakingSlot = Slot<keyof ConsumerName | 'owner' | 'now' | 'until'>
 

@@ -2,8 +2,8 @@
 
 import type { Compilable } from 'kysely'
 import { readColumns } from '../columns.ts'
+import { MOST_PARTS, merged } from '../merged.ts'
 import type { EntryQuery, ReadEntry } from '../queries.ts'
-import { MOST_PARTS, merged } from './merged.ts'
 import { createPlaces } from './places.ts'
 import type { Session } from './session.ts'
 import { allOf, type Statements } from './statement.ts'
@@ -43,7 +43,7 @@ function entriesQuery(
       ? (internal ? [0, 1] : [0]).map((sort) => ({ sort }))
       : types.map((type) => ({ type }))
   return merged(
-    statements,
+    statements.queries,
     ranges.map((range) => entriesPart(statements, query, stretch, range)),
     'seq',
     query,

@@ -1,11 +1,12 @@
 /** How does PostgreSQL list resources and timers, at the same cost however many there are? @module */
 
-import { type Compilable, type RawBuilder, type SqlBool, sql } from 'kysely'
+import type { Compilable } from 'kysely'
 import { resourceColumns, timerColumns, toResourceRow, toTimerRow } from '../columns.ts'
+import { MOST_PARTS, merged } from '../merged.ts'
 import type { ResourceQuery, TimerQuery } from '../queries.ts'
+import { resourceBounds } from '../resource-bounds.ts'
 import type { Reads } from '../store.ts'
 import { createEntryLister } from './entry-lists.ts'
-import { MOST_PARTS, merged } from './merged.ts'
 import type { OnSession } from './on-session.ts'
 import { allOf, type Statements } from './statement.ts'
 
@@ -30,13 +31,13 @@ function resourcesQuery(statements: Statements, query: ResourceQuery): Compilabl
   const [reference, ...others] = Object.entries(query.references)
   if (reference !== undefined) {
     const parts = [1, 0].map((live) => referring(statements, query, { reference, others, live }))
-    return merged(statements, parts, 'position', query)
+    return merged(statements.queries, parts, 'position', query)
   }
   const { tenant, statuses } = query
   if (tenant === null || statuses === null || statuses.length > MOST_PARTS)
     return ofType(statements, query)
   const parts = statuses.map((status) => ofType(statements, { ...query, statuses: [status] }))
-  return merged(statements, parts, 'position', query)
+  return merged(statements.queries, parts, 'position', query)
 }
 
 const columns = resourceColumns.map((column) => `resource.${column}` as const)
@@ -48,7 +49,7 @@ function ofType({ queries }: Statements, query: ResourceQuery) {
     .where('resource.type', '=', query.type)
     .orderBy('resource.position', query.order)
     .limit(query.limit)
-  for (const bound of bounds(query, 'resource')) part = part.where(bound)
+  for (const bound of resourceBounds(query, 'resource', 'resource')) part = part.where(bound)
   return part
 }
 
@@ -74,7 +75,7 @@ function referring(
     .where('reference.live', '=', live)
     .orderBy('reference.position', query.order)
     .limit(query.limit)
-  for (const bound of bounds(query, 'reference')) part = part.where(bound)
+  for (const bound of resourceBounds(query, 'resource', 'reference')) part = part.where(bound)
   for (const [otherField, otherTarget] of others) {
     part = part.where(({ exists, selectFrom }) =>
       exists(
@@ -87,25 +88,6 @@ function referring(
     )
   }
   return part
-}
-
-/** What a list of resources asks for besides its type; `positions` is the table whose order it follows. */
-function bounds(
-  { order, tenant, statuses, after, createdAfter, createdBefore }: ResourceQuery,
-  positions: 'resource' | 'reference',
-): RawBuilder<SqlBool>[] {
-  const column = (name: string) => sql.ref(`resource.${name}`)
-  const position = sql.ref(`${positions}.position`)
-  const all = [
-    statuses === null
-      ? sql<SqlBool>`${column('status')} <> 'deleted'`
-      : sql<SqlBool>`${column('status')} in (${sql.join(statuses)})`,
-    tenant !== null && sql<SqlBool>`${column('tenant')} = ${tenant}`,
-    after !== null && sql<SqlBool>`${position} ${sql.raw(order === 'asc' ? '>' : '<')} ${after}`,
-    createdAfter !== null && sql<SqlBool>`${column('created_at')} > ${createdAfter}`,
-    createdBefore !== null && sql<SqlBool>`${column('created_at')} < ${createdBefore}`,
-  ]
-  return all.filter((bound) => bound !== false)
 }
 
 function timersQuery({ queries }: Statements, query: TimerQuery): Compilable<unknown> {

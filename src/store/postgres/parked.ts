@@ -1,6 +1,7 @@
 /** How does PostgreSQL keep the events that consumers have put aside? @module */
 
 import { sql } from 'kysely'
+import { parkedColumns } from '../columns.ts'
 import type { ConsumerName, Consumers, Lease, ParkedRow } from '../consumers.ts'
 import { keepable } from './keepable.ts'
 import { extended } from './leases.ts'
@@ -91,15 +92,6 @@ function retrying({ queries, prepare }: Statements) {
       .where('event_id', '=', slot('eventId')),
   )
 }
-
-const parkedColumns = [
-  'seq',
-  'event_id as eventId',
-  'error',
-  'attempts',
-  'parked_at as parkedAt',
-  'retry',
-] as const
 
 function parkedOf({ queries, prepare }: Statements) {
   return prepare((slot: Slot<keyof ConsumerName>) =>

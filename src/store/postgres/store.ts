@@ -4,6 +4,7 @@ import { closed, PawlError } from '../../errors.ts'
 import type { Audit, Pruning } from '../audit.ts'
 import type { Consumers } from '../consumers.ts'
 import type { DeliveryReads, DeliveryWrites } from '../deliveries.ts'
+import { remembered } from '../remembered.ts'
 import type { OpenOptions, Reads, Store, Transaction, Upkeep } from '../store.ts'
 import { createAudit } from './audit.ts'
 import { createMigrationLists } from './behind.ts'
@@ -223,21 +224,3 @@ function createOuter(
 
 const NO_BACKUP =
   'backup: PostgreSQL is backed up with its own tools; run pg_dump, or archive its WAL'
-
-/** Keeps a transaction in mind until it has ended. */
-function remembered(open: Set<Transaction>, transaction: Transaction): Transaction {
-  open.add(transaction)
-  const end = async (ending: () => Promise<void>): Promise<void> => {
-    try {
-      await ending()
-    } finally {
-      open.delete(transaction)
-    }
-  }
-  const { commit, rollback } = transaction
-  return {
-    ...transaction,
-    commit: () => end(commit),
-    rollback: (reason) => end(() => rollback(reason)),
-  }
-}

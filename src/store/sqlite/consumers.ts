@@ -2,6 +2,7 @@
 
 import type { Database } from 'better-sqlite3'
 import { sql } from 'kysely'
+import { consumerColumns } from '../columns.ts'
 import type { ConsumerRow, Consumers, Lease } from '../consumers.ts'
 import type { Immediate } from './deferred.ts'
 import { createParking } from './parked.ts'
@@ -143,18 +144,6 @@ function removing(database: Database) {
       .where(({ eb, or }) => or([eb('owner', 'is', null), eb('leased_until', '<=', slot('now'))])),
   )
 }
-
-const consumerColumns = [
-  'tenant',
-  'name',
-  'position',
-  'owner',
-  'fence',
-  'leased_until as leasedUntil',
-  'attempts',
-  'next_at as nextAt',
-  'last_error as lastError',
-] as const
 
 function allConsumers(database: Database) {
   return prepare<never, ConsumerRow>(database, () =>

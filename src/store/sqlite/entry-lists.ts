@@ -4,10 +4,10 @@ import type { Database } from 'better-sqlite3'
 import { type Compilable, type RawBuilder, type SqlBool, sql } from 'kysely'
 import { firstIdAt } from '../../ids.ts'
 import { readColumns, toReadEntry } from '../columns.ts'
+import { MOST_PARTS, merged } from '../merged.ts'
 import type { EntryQuery, ReadEntry } from '../queries.ts'
 import { type Chain, createChain } from './chain.ts'
 import { LISTED, listedPlace } from './listing.ts'
-import { MOST_PARTS, merged } from './merged.ts'
 import { prepare, queries, type Slot } from './statement.ts'
 
 /** Runs a query whose shape depends on its filters; each row is an array of its columns. */
@@ -131,6 +131,7 @@ function listedQuery(query: EntryQuery, stretch: Stretch): Compilable {
       ? (internal ? [0, 1] : [0]).map((sort) => ({ tenant, internal: sort }))
       : types.map((type) => ({ tenant, type }))
   return merged(
+    queries,
     ranges.map((range) => listedPart(query, stretch, range)),
     'seq',
     query,

@@ -1,15 +1,16 @@
 /** How does SQLite list resources, entries and timers, at the same cost however many there are? @module */
 
 import type { Database, Statement } from 'better-sqlite3'
-import { type Compilable, type RawBuilder, type SqlBool, sql } from 'kysely'
+import type { Compilable } from 'kysely'
 import { resourceColumns, timerColumns, toResourceRow, toTimerRow } from '../columns.ts'
+import { MOST_PARTS, merged, type Part } from '../merged.ts'
 import type { ResourceQuery, TimerQuery } from '../queries.ts'
+import { resourceBounds } from '../resource-bounds.ts'
 import type { Reads } from '../store.ts'
 import type { Immediate } from './deferred.ts'
 import { notedStatuses } from './distinct.ts'
 import { createEntryLister } from './entry-lists.ts'
 import { UNLISTED } from './listing.ts'
-import { MOST_PARTS, merged, type Part } from './merged.ts'
 import { queries } from './statement.ts'
 
 /** Runs queries whose shape depends on their filters. */
@@ -43,9 +44,10 @@ type Noted = ReturnType<typeof notedStatuses>
 
 function resourcesQuery(query: ResourceQuery, noted: Noted): Compilable {
   const [reference, ...others] = Object.entries(query.references)
-  if (reference === undefined) return merged(resourcesByStatus(query, noted), 'position', query)
+  if (reference === undefined)
+    return merged(queries, resourcesByStatus(query, noted), 'position', query)
   const parts = [1, 0].map((live) => resourcesReferring(query, reference, others, live))
-  return merged(parts, 'position', query)
+  return merged(queries, parts, 'position', query)
 }
 
 function resourcesByStatus(query: ResourceQuery, noted: Noted): Part[] {
@@ -69,7 +71,8 @@ function resourcesOfType(query: ResourceQuery) {
     .where('type', '=', query.type)
     .orderBy('pawl_resources.position', query.order)
     .limit(query.limit)
-  for (const bound of bounds(query, 'pawl_resources')) part = part.where(bound)
+  for (const bound of resourceBounds(query, 'pawl_resources', 'pawl_resources'))
+    part = part.where(bound)
   return part
 }
 
@@ -85,7 +88,8 @@ function resourcesNoted(query: ResourceQuery, status: string) {
     .whereRef('pawl_resources.status', '=', 'pawl_statuses.status')
     .orderBy('pawl_statuses.position', query.order)
     .limit(query.limit)
-  for (const bound of bounds(query, 'pawl_statuses')) part = part.where(bound)
+  for (const bound of resourceBounds(query, 'pawl_resources', 'pawl_statuses'))
+    part = part.where(bound)
   return part
 }
 
@@ -121,7 +125,8 @@ function resourcesReferring(
     .where('pawl_references.live', '=', live)
     .orderBy('pawl_references.position', query.order)
     .limit(query.limit)
-  for (const bound of bounds(query, 'pawl_references')) part = part.where(bound)
+  for (const bound of resourceBounds(query, 'pawl_resources', 'pawl_references'))
+    part = part.where(bound)
   for (const [otherField, otherTarget] of others) {
     part = part.where(({ exists, selectFrom }) =>
       exists(
@@ -134,25 +139,6 @@ function resourcesReferring(
     )
   }
   return part
-}
-
-/** What a list of resources asks for besides its type; `positions` is the table whose order it follows. */
-function bounds(
-  { order, tenant, statuses, after, createdAfter, createdBefore }: ResourceQuery,
-  positions: 'pawl_resources' | 'pawl_statuses' | 'pawl_references',
-): RawBuilder<SqlBool>[] {
-  const column = (name: string) => sql.ref(`pawl_resources.${name}`)
-  const all = [
-    statuses === null
-      ? sql<SqlBool>`${column('status')} <> 'deleted'`
-      : sql<SqlBool>`${column('status')} in (${sql.join(statuses)})`,
-    tenant !== null && sql<SqlBool>`${column('tenant')} = ${tenant}`,
-    after !== null &&
-      sql<SqlBool>`${sql.ref(`${positions}.position`)} ${sql.raw(order === 'asc' ? '>' : '<')} ${after}`,
-    createdAfter !== null && sql<SqlBool>`${column('created_at')} > ${createdAfter}`,
-    createdBefore !== null && sql<SqlBool>`${column('created_at')} < ${createdBefore}`,
-  ]
-  return all.filter((bound) => bound !== false)
 }
 
 function timersQuery(query: TimerQuery): Compilable {

@@ -1,6 +1,7 @@
 /** How does SQLite keep the events that consumers have put aside? @module */
 
 import type { Database } from 'better-sqlite3'
+import { parkedColumns } from '../columns.ts'
 import type { Consumers, Lease, ParkedRow } from '../consumers.ts'
 import type { Immediate } from './deferred.ts'
 import { prepare, queries } from './statement.ts'
@@ -70,15 +71,6 @@ function retrying(database: Database) {
       .where('event_id', '=', slot('eventId')),
   )
 }
-
-const parkedColumns = [
-  'seq',
-  'event_id as eventId',
-  'error',
-  'attempts',
-  'parked_at as parkedAt',
-  'retry',
-] as const
 
 function parkedOf(database: Database) {
   return prepare(database, (slot) =>

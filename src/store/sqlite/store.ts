@@ -6,6 +6,7 @@ import type { Audit, Pruning } from '../audit.ts'
 import type { Consumers } from '../consumers.ts'
 import type { DeliveryReads, DeliveryWrites } from '../deliveries.ts'
 import { misuse } from '../misuse.ts'
+import { remembered } from '../remembered.ts'
 import type { OpenOptions, Reads, Store, Transaction, Upkeep } from '../store.ts'
 import { createAudit } from './audit.ts'
 import { backup } from './backup.ts'
@@ -140,24 +141,6 @@ function createOuter(
 }
 
 const NOT_HERE = 'SQLite has no other connection that could share it'
-
-/** Keeps a transaction in mind until it has ended. */
-function remembered(open: Set<Transaction>, transaction: Transaction): Transaction {
-  open.add(transaction)
-  const end = async (ending: () => Promise<void>): Promise<void> => {
-    try {
-      await ending()
-    } finally {
-      open.delete(transaction)
-    }
-  }
-  const { commit, rollback } = transaction
-  return {
-    ...transaction,
-    commit: () => end(commit),
-    rollback: (reason) => end(() => rollback(reason)),
-  }
-}
 
 // Within a transaction, what is read is consistent as it is.
 const NOTHING: Bracket = { open: () => {}, keep: () => {}, undo: () => {} }

@@ -1,8 +1,7 @@
 /** How are several ranges of an index read as one list? @module */
 
-import { type Compilable, type SelectQueryBuilder, sql } from 'kysely'
-import type { Range } from '../queries.ts'
-import type { Statements } from './statement.ts'
+import { type Compilable, type Kysely, type SelectQueryBuilder, sql } from 'kysely'
+import type { Range } from './queries.ts'
 
 /** What one range of an index gives, in order and no longer than the limit. */
 export type Part<Row = unknown> = SelectQueryBuilder<AnyTables, never, Row>
@@ -11,12 +10,12 @@ export type Part<Row = unknown> = SelectQueryBuilder<AnyTables, never, Row>
 // biome-ignore lint/suspicious/noExplicitAny: whatever a part reads from
 type AnyTables = any
 
-/** Merging this many is still quick. */
+/** SQLite takes 500 parts of a compound select; merging this many is still quick. */
 export const MOST_PARTS = 100
 
-/** Merges parts into one list: each is read as far as the limit, so the cost is that of the page. */
+/** Merges parts into one list: each is read as far as the limit, so the cost is that of the page, whatever the table holds. */
 export function merged<Row>(
-  { queries }: Statements,
+  queries: Kysely<AnyTables>,
   parts: readonly Part<Row>[],
   place: 'position' | 'seq',
   { order, limit }: Range,
