@@ -97,9 +97,9 @@ export function* planReveal(
   return Object.fromEntries(secrets)
 }
 
-/** Plans a timer that is due; false when it is gone. */
-export function* planTimer(run: Run, position: number): Plan<boolean> {
-  const timer = yield* loadTimer(run.overlay, position)
+/** Plans a timer that is due; false when it is gone, or when others are at it and it is to be fired only `ifFree`. */
+export function* planTimer(run: Run, position: number, ifFree?: boolean): Plan<boolean> {
+  const timer = yield* loadTimer(run.overlay, position, ifFree)
   if (timer === undefined) return false
   const stored = yield* loadRow(run.overlay, timer.resourceId)
   const row = stored && (yield* upToDate(run, kindOf(run, stored.type), stored))

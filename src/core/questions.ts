@@ -32,7 +32,12 @@ export type Question =
       readonly field: string
       readonly limit: number
     }
-  | { readonly ask: 'timer'; readonly position: number }
+  | {
+      readonly ask: 'timer'
+      readonly position: number
+      /** As if it were gone, where somebody else is at its resource at this moment. */
+      readonly ifFree?: boolean | undefined
+    }
   | { readonly ask: 'timers'; readonly resourceId: string }
   | { readonly ask: 'secrets'; readonly resourceId: string }
   | { readonly ask: 'outcome'; readonly tenant: string; readonly key: string }
@@ -109,8 +114,12 @@ function withDecided(
 }
 
 /** A timer, unless it is gone, also by what has been decided. */
-export function* loadTimer(overlay: Overlay, position: number): Plan<TimerRow | undefined> {
-  const timer = yield* ask({ ask: 'timer', position })
+export function* loadTimer(
+  overlay: Overlay,
+  position: number,
+  ifFree?: boolean,
+): Plan<TimerRow | undefined> {
+  const timer = yield* ask({ ask: 'timer', position, ifFree })
   return timer !== undefined && isStillSet(timer, overlay.timers) ? timer : undefined
 }
 

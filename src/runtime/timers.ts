@@ -4,31 +4,63 @@ import type { Commit, Context } from '../context.ts'
 import { planTimer } from '../core/plan.ts'
 import type { TimerChange, TimerRow } from '../core/rows.ts'
 import { type ErrorCode, isPawlError, messageOf } from '../errors.ts'
+import type { DuePlace } from '../store/queries.ts'
 import { forgetOutcomes } from './outcomes.ts'
 
 // Timers that are fired together share transactions.
 const CHUNK = 256
 
+/** Fires timers as long as it may; tells how many. */
+type Firing = (context: Context, goesOn: () => boolean) => Promise<number>
+
 /** Fires every timer that is due, in the order of their due times; tells how many. */
-export async function fireDue(
-  context: Context,
-  goesOn: () => boolean = () => true,
-): Promise<number> {
+export async function fireDue(context: Context, goesOn = () => true): Promise<number> {
+  const free = await fireFree(context, goesOn)
+  // Whoever is at what is left may fail: that is waited for.
+  return free + (await fireRest(context, goesOn))
+}
+
+/** Goes once through what is due and passes over what others are at: so several processes share it. */
+async function fireFree(context: Context, goesOn: () => boolean): Promise<number> {
+  let fired = 0
+  let due: readonly TimerRow[] = []
+  do {
+    due = await nextDue(context, due.at(-1))
+    fired += await fireAll(context, due, true)
+  } while (due.length === CHUNK && goesOn())
+  return fired
+}
+
+/** Fires until nothing is due. */
+async function fireRest(context: Context, goesOn: () => boolean): Promise<number> {
   let fired = 0
   while (goesOn()) {
-    const due = await context.store.dueTimers(context.clock.now().getTime(), CHUNK)
+    const due = await nextDue(context)
     if (due.length === 0) break
-    const outcomes = await Promise.all(due.map((timer) => fire(context, timer)))
-    fired += outcomes.filter(Boolean).length
+    fired += await fireAll(context, due, false)
   }
   return fired
 }
 
+function nextDue({ store, clock }: Context, after?: DuePlace): Promise<readonly TimerRow[]> {
+  return store.dueTimers(clock.now().getTime(), CHUNK, after)
+}
+
+async function fireAll(
+  context: Context,
+  due: readonly TimerRow[],
+  ifFree: boolean,
+): Promise<number> {
+  const outcomes = await Promise.all(due.map((timer) => fire(context, timer, ifFree)))
+  return outcomes.filter(Boolean).length
+}
+
 /** Fires one timer in a scope of its own: if it fails it is tried again later and holds nobody up. */
-async function fire(context: Context, timer: TimerRow): Promise<boolean> {
+async function fire(context: Context, timer: TimerRow, ifFree: boolean): Promise<boolean> {
   const caller = { tenant: timer.tenant, actor: null, correlationId: null }
+  const { position } = timer
   try {
-    return (await context.writer.submit(caller, (run) => planTimer(run, timer.position))).value
+    return (await context.writer.submit(caller, (run) => planTimer(run, position, ifFree))).value
   } catch (error) {
     if (isPawlError(error) && NOT_THE_TIMERS_FAULT.has(error.code)) throw error
     await postpone(context, timer, error)
@@ -108,7 +140,7 @@ export function createTimerLoop(context: Context): TimerLoop {
       }
       loop = started
       context.listeners.add(wakeForEarlier)
-      const next = await turn(context, started)
+      const next = await turn(context, started, fireDue)
       started.over = goOn(context, started, next)
     },
     stop: async () => {
@@ -128,7 +160,7 @@ async function goOn(context: Context, loop: Loop, first: number): Promise<void> 
   while (loop.running) {
     loop.sleep = sleepUntil(next, next - context.clock.now().getTime())
     await loop.sleep.over
-    if (loop.running) next = await turn(context, loop)
+    if (loop.running) next = await turn(context, loop, fireFree)
   }
 }
 
@@ -150,17 +182,22 @@ function sleepUntil(until: number, milliseconds = 0): Sleep {
   return { until, over, wake }
 }
 
+// What others are at is looked at again so much later, in milliseconds: they may be at it for long.
+const PASSED_OVER_MS = 20
+
 /** Fires what is due and says when to look again. Never throws: a busy or full database may recover. */
-async function turn(context: Context, loop: Loop): Promise<number> {
+async function turn(context: Context, loop: Loop, fire: Firing): Promise<number> {
   const latest = latestTurn(context)
   const goesOn = () => loop.running
   try {
-    await fireDue(context, goesOn)
+    const fired = await fire(context, goesOn)
     if (latest >= loop.forgetAt) {
       loop.forgetAt = latest + FORGET_EVERY_MS
       await forgetOutcomes(context, goesOn)
     }
-    return Math.min((await context.store.nextTimerAt()) ?? latest, latest)
+    const next = (await context.store.nextTimerAt()) ?? latest
+    const now = context.clock.now().getTime()
+    return Math.min(fired === 0 && next <= now ? now + PASSED_OVER_MS : next, latest)
   } catch (error) {
     if (!isPawlError(error, 'closed')) context.onError(error)
     return latest

@@ -1,6 +1,6 @@
 /** What can be listed, and how does a list go on? @module */
 
-import type { SealedEntry } from '../core/rows.ts'
+import type { SealedEntry, TimerRow } from '../core/rows.ts'
 
 /** A place in an order, and the direction to read on from there. */
 export interface Range {
@@ -49,6 +49,12 @@ export interface TimerQuery {
   readonly tenant: string | null
   readonly resourceId: string | null
 }
+
+/** A place among timers in the order in which they are tried. */
+export type DuePlace = Pick<TimerRow, 'nextAt' | 'position'>
+
+/** The place before all of them. */
+export const BEFORE_ALL: DuePlace = { nextAt: Number.MIN_SAFE_INTEGER, position: 0 }
 
 /** A row with its place in the order in which it is listed. */
 export type Placed<Row> = Row & { readonly position: number }

@@ -16,6 +16,7 @@ import type { Audit, Pruning } from './audit.ts'
 import type { Consumers } from './consumers.ts'
 import type { Deliveries } from './deliveries.ts'
 import type {
+  DuePlace,
   EntryQuery,
   Placed,
   ReadEntry,
@@ -69,8 +70,8 @@ export interface Reads {
   /** The types of the entries of a tenant, of all tenants for null. */
   entryTypes(tenant: string | null): Promise<readonly string[]>
   listTimers(query: TimerQuery): Promise<readonly TimerRow[]>
-  /** The timers to be tried at a time, those tried first first. */
-  dueTimers(time: number, limit: number): Promise<readonly TimerRow[]>
+  /** The timers to be tried at a time, those tried first first; `after` reads on after one of them. */
+  dueTimers(time: number, limit: number, after?: DuePlace): Promise<readonly TimerRow[]>
   /** When the next timer is to be tried. */
   nextTimerAt(): Promise<number | undefined>
   /** The machine that all rows of a type have been checked against. */

@@ -3,12 +3,12 @@
 import { sql } from 'kysely'
 import { expect, onTestFinished, test } from 'vitest'
 import type { Store } from '../../src/store/store.ts'
-import { setupSchema } from '../support/postgres.ts'
+import { borrowDatabase } from '../support/postgres.ts'
 import { describeStore } from './conformance.ts'
 import type { Later } from './rows.ts'
 
 async function open(busyTimeout = 1000, later: Later = onTestFinished): Promise<Store> {
-  const { database } = await setupSchema(later)
+  const database = await borrowDatabase(later)
   const store = await database.open({ durability: 'relaxed', busyTimeout })
   later(() => store.close())
   return store
@@ -23,7 +23,7 @@ test.each([
 ] as const)(
   'PostgreSQL with durability %s has synchronous_commit %s',
   async (durability, setting) => {
-    const { database } = await setupSchema()
+    const database = await borrowDatabase()
     const store = await database.open({ durability, busyTimeout: 1000 })
     onTestFinished(() => store.close())
 

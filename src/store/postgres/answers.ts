@@ -27,31 +27,34 @@ export interface Book {
 export function createAnswerer(statements: Statements): (locking: Locking | null) => Book {
   const all = createFetchers(statements)
   const holding = { ...all, head: all.heldHead }
-  const lock = createLocker(statements)
+  const { lock, lockFree } = createLocker(statements)
   return (locking) => {
     const fetchers = locking === null ? all : holding
     const found = new Map<string, unknown>()
-    const lockAll = async (session: Session, asked: readonly Asked<'resource'>[]) => {
-      if (asked.length === 0) return
-      for (const question of asked) found.set(keyOf(question), undefined)
-      for (const row of await lock(session, asked, locking)) found.set(keyOfRow(row.id), row)
-    }
     const has = (question: Question) => {
       const key = keyOf(question)
       return found.has(key) && reachesFarEnough(question, found.get(key))
     }
+    const lockAll = async (session: Session, asked: readonly Asked<'resource'>[]) => {
+      const missing = asked.filter((question) => !has(question))
+      for (const question of missing) found.set(keyOf(question), undefined)
+      for (const row of await lock(session, missing, locking)) found.set(keyOfRow(row.id), row)
+    }
+    const passOver = async (session: Session, asked: readonly Asked<'timer'>[]) => {
+      const owners = await lockFree(session, asked, locking)
+      const free = new Set(owners.map(({ timer }) => timer))
+      for (const { row } of owners) found.set(keyOfRow(row.id), row)
+      for (const one of asked) if (!free.has(one.position)) found.set(keyOf(one), undefined)
+    }
     return {
       has,
       ask: async (session, questions) => {
-        const missing = questions.filter((question) => !has(question))
         const of = <K extends Kind>(kind: K) =>
-          missing.filter((question): question is Asked<K> => question.ask === kind)
+          questions.filter((one): one is Asked<K> => one.ask === kind && !has(one))
         // Whoever fires or cancels a timer holds its resource: read before that, the timer might be gone.
-        const owners = await fetchers.owners(session, of('timer'))
-        await lockAll(
-          session,
-          [...of('resource'), ...owners].filter((question) => !has(question)),
-        )
+        const { free, waited } = byPatience(of('timer'), locking)
+        await lockAll(session, [...of('resource'), ...(await fetchers.owners(session, waited))])
+        await passOver(session, free)
         for (const kind of FURTHER) {
           const asked = of(kind)
           if (asked.length === 0) continue
@@ -68,6 +71,12 @@ export function createAnswerer(statements: Statements): (locking: Locking | null
       },
     }
   }
+}
+
+/** Which timers are passed over where others are at them, and which are waited for. */
+function byPatience(asked: readonly Asked<'timer'>[], locking: Locking | null) {
+  const isPassing = ({ ifFree = false }: Asked<'timer'>) => ifFree && locking !== null
+  return { free: asked.filter(isPassing), waited: asked.filter((one) => !isPassing(one)) }
 }
 
 // In this order: what belongs to a resource is read when that is locked.

@@ -1,9 +1,9 @@
 /** How are resources locked so that nobody waits for anybody in a circle? @module */
 
-import type { Question } from '../../core/questions.ts'
 import type { ResourceRow } from '../../core/rows.ts'
 import { resourceColumns, toResourceRow } from '../columns.ts'
 import type { Placed } from '../queries.ts'
+import type { Asked } from './answers.ts'
 import type { Session } from './session.ts'
 import { anyOf, type Prepared, type Slot, type Statements } from './statement.ts'
 
@@ -18,23 +18,68 @@ export interface Locking {
   readonly held: Map<string, Mode>
 }
 
-type Asked = Extract<Question, { readonly ask: 'resource' }>
+/** Reads resources, and locks them. */
+export interface Locker {
+  /** As `locking` says; null where nothing is locked. */
+  lock(
+    session: Session,
+    asked: readonly Asked<'resource'>[],
+    locking: Locking | null,
+  ): Promise<readonly Placed<ResourceRow>[]>
+  /** Those of timers, to be changed, but for what others have locked; with the positions of the timers. */
+  lockFree(
+    session: Session,
+    asked: readonly Asked<'timer'>[],
+    locking: Locking | null,
+  ): Promise<readonly OfTimer[]>
+}
 
-/** Reads resources, and locks them as `locking` says; null where nothing is locked. */
-export type Locker = (
-  session: Session,
-  asked: readonly Asked[],
-  locking: Locking | null,
-) => Promise<readonly Placed<ResourceRow>[]>
+/** A timer, and the resource that it belongs to. */
+interface OfTimer {
+  readonly timer: number
+  readonly row: Placed<ResourceRow>
+}
 
 type Reading = Prepared<'ids', object>
 
 /**
  * Prepares locking. Whoever waits for a lock holds no other but in the order of ids: what is locked first is locked
  * in that order, all at once; what turns out to be needed later is not waited for. Where it is not free, the
- * transaction is done again, and then it is known from the start.
+ * transaction is done again, and then it is known from the start. What is only taken if it is free makes nobody wait.
  */
-export function createLocker({ queries, prepare }: Statements): Locker {
+export function createLocker(statements: Statements): Locker {
+  const ownersOfTimers = freeOwners(statements)
+  return {
+    lock: createLock(statements),
+    lockFree: async (session, asked, locking) => {
+      if (asked.length === 0) return []
+      const positions = asked.map(({ position }) => position)
+      const rows = await ownersOfTimers.all(session, { positions })
+      for (const { id } of rows) {
+        locking?.needed.set(id, 'own')
+        locking?.held.set(id, 'own')
+      }
+      return rows.map(({ timer, ...columns }) => ({ timer, row: toResourceRow(columns) }))
+    },
+  }
+}
+
+const columns = resourceColumns.map((column) => `resource.${column}` as const)
+
+function freeOwners({ queries, prepare }: Statements) {
+  return prepare((slot: Slot<'positions'>) =>
+    queries
+      .selectFrom('pawl_timers as timer')
+      .innerJoin('pawl_resources as resource', 'resource.id', 'timer.resource_id')
+      .select(columns)
+      .select('timer.position as timer')
+      .where('timer.position', '=', anyOf<number>(slot('positions'), 'bigint'))
+      .forNoKeyUpdate('resource')
+      .skipLocked(),
+  )
+}
+
+function createLock({ queries, prepare }: Statements): Locker['lock'] {
   const reading = (lock: 'none' | 'own' | 'own now' | 'fixed now'): Reading =>
     prepare((slot: Slot<'ids'>) => {
       const rows = queries
@@ -67,6 +112,6 @@ export function createLocker({ queries, prepare }: Statements): Locker {
   }
 }
 
-function need(needed: Map<string, Mode>, { id, fixed }: Asked): void {
+function need(needed: Map<string, Mode>, { id, fixed }: Asked<'resource'>): void {
   if (needed.get(id) !== 'own') needed.set(id, fixed ? 'fixed' : 'own')
 }

@@ -9,6 +9,7 @@ import {
   toResourceRow,
   toTimerRow,
 } from '../columns.ts'
+import { BEFORE_ALL } from '../queries.ts'
 import type { LogRow, Reads } from '../store.ts'
 import type { OnSession } from './on-session.ts'
 import { createPlaces } from './places.ts'
@@ -49,8 +50,8 @@ export function createLookups(statements: Statements): OnSession<Lookups> {
     log: async (session) => (await log.get(session, {})) ?? NO_LOG,
     entryTypes: async (session, tenant) =>
       (await types.all(session, { tenant })).map(({ type }) => type),
-    dueTimers: async (session, time, limit) =>
-      (await due.all(session, { time, limit })).map(toTimerRow),
+    dueTimers: async (session, time, limit, { nextAt, position } = BEFORE_ALL) =>
+      (await due.all(session, { time, limit, nextAt, position })).map(toTimerRow),
     nextTimerAt: async (session) => (await next.get(session, {}))?.next_at,
   }
 }
@@ -111,11 +112,14 @@ function typeReader({ table, prepare }: Statements) {
 }
 
 function timersUntil({ queries, prepare }: Statements) {
-  return prepare((slot: Slot<'time' | 'limit'>) =>
+  return prepare((slot: Slot<'time' | 'limit' | 'nextAt' | 'position'>) =>
     queries
       .selectFrom('pawl_timers')
       .select(timerColumns)
       .where('next_at', '<=', slot('time'))
+      .where(({ eb, refTuple, tuple }) =>
+        eb(refTuple('next_at', 'position'), '>', tuple(slot('nextAt'), slot('position'))),
+      )
       .orderBy('next_at')
       .orderBy('position')
       .limit(slot('limit')),

@@ -3,6 +3,7 @@
 import type { Database } from 'better-sqlite3'
 import { firstIdAt } from '../../ids.ts'
 import { entryColumns, timerColumns, toEntryRow, toTimerRow } from '../columns.ts'
+import { BEFORE_ALL } from '../queries.ts'
 import type { LogRow, Reads } from '../store.ts'
 import { resourceReader } from './answers.ts'
 import type { Immediate } from './deferred.ts'
@@ -34,7 +35,8 @@ export function createLookups(database: Database): Immediate<Lookups> {
     placeAt: (time) => place.get({ time, id: firstIdAt('evt', time) })?.seq ?? undefined,
     log: () => log() ?? NO_LOG,
     entryTypes: typeReader(database),
-    dueTimers: (time, limit) => due.all({ time, limit }).map(toTimerRow),
+    dueTimers: (time, limit, { nextAt, position } = BEFORE_ALL) =>
+      due.all({ time, limit, nextAt, position }).map(toTimerRow),
     nextTimerAt: () => next.get({})?.next_at,
   }
 }
@@ -136,6 +138,9 @@ function timersUntil(database: Database) {
       .selectFrom('pawl_timers')
       .select(timerColumns)
       .where('next_at', '<=', slot('time'))
+      .where(({ eb, refTuple, tuple }) =>
+        eb(refTuple('next_at', 'position'), '>', tuple(slot('nextAt'), slot('position'))),
+      )
       .orderBy('next_at')
       .orderBy('position')
       .limit(slot('limit')),

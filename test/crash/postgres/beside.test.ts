@@ -98,6 +98,24 @@ describe.runIf(await hasServer('engines beside each other'))('engines on one dat
     for (const seen of await Promise.all(followed)) expect(seen).toEqual(seqs)
   })
 
+  test('share the timers that are due', async () => {
+    const { open } = setup()
+    const resources = agentPlatform({ timeouts: { session_provisioning: '1m' } })
+    const now = START.getTime()
+    const [first, ...others] = await Promise.all(
+      [now, now + MINUTE, now + MINUTE].map((time) => open({ resources, now: time })),
+    )
+    const sessions = handleOf(first as AnyTestEngine, 'sessions')
+    await Promise.all(Array.from({ length: 1000 }, () => sessions.create({})))
+
+    const ticks = await Promise.all(others.map((engine) => engine.tick()))
+
+    const fired = ticks.map((tick) => (tick as { readonly fired: number }).fired)
+    expect(fired.reduce((sum, count) => sum + count)).toBe(1000)
+    expect(Math.min(...fired)).toBeGreaterThan(200)
+    await expectVerified(first as AnyTestEngine)
+  })
+
   test('whose clocks are minutes apart handle each event once, whoever has the consumer', async () => {
     const { engines, raw } = await setupSkewed()
     await raw.query('create table notes (n int)')

@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import type pg from 'pg'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { agentPlatform } from '../../../machines/index.ts'
 import { createEngine } from '../../../src/index.ts'
 import {
   type AnyEngine,
@@ -11,17 +12,21 @@ import {
 } from '../../support/engine.ts'
 import { failureOf } from '../../support/errors.ts'
 import { OFFLINE } from '../../support/offline.ts'
+import { until } from '../../support/until.ts'
 import { hasServer, setupPlace } from './servers.ts'
 
 const BUSY_MS = 400
+const SESSIONS_MS = 300
 
 /** An engine that does not wait for long, with an agent, and somebody else on the same database. */
 async function setup(options = '') {
   const { database, schema, raw } = setupPlace()
   // To make the tables takes longer than some of the options allow.
   await (await createEngine({ database: database() })).close()
-  const given = { database: database({ options }), busyTimeout: BUSY_MS, delivery: OFFLINE }
-  const engine = (await createEngine(given)) as unknown as AnyEngine
+  const engine = (await createEngine({
+    ...{ database: database({ options }), busyTimeout: BUSY_MS, delivery: OFFLINE },
+    resources: agentPlatform({ timeouts: { session_provisioning: SESSIONS_MS } }),
+  })) as unknown as AnyEngine
   onTestFinished(() => engine.close())
   const { id } = (await handleOf(engine, 'agents').create({ name: 'A' })).resource
   const other = await raw.connect()
@@ -85,6 +90,25 @@ describe.runIf(await hasServer('held locks'))('what somebody else holds for long
     await end()
 
     expect(changed).toBe(true)
+  })
+
+  test('holds up no timer but its own', async () => {
+    const { engine, other } = await setup()
+    const sessions = handleOf(engine, 'sessions')
+    const [held = '', free = ''] = await Promise.all(
+      [0, 1].map(async () => (await sessions.create({})).resource.id),
+    )
+    const statusOf = async (id: string) => (await sessions.get(id)).status
+    await engine.start()
+    const end = await hold(other, `select * from pawl_resources where id = '${held}' for update`)
+
+    await until(async () => (await statusOf(free)) === 'failed', 'the timer of another session')
+    const meanwhile = await statusOf(held)
+    await end()
+    await until(async () => (await statusOf(held)) === 'failed', 'the timer that was held up')
+
+    expect(meanwhile).toBe('queued')
+    await expectVerified(engine)
   })
 
   test('turns calls away at once where statements may not take long', async () => {
