@@ -41,7 +41,9 @@ export interface Connection {
   close(): void
 }
 
-const VIEW = { begin: 'begin isolation level repeatable read read only', isAhead: true }
+const VIEW: Beginning = {
+  ...{ begin: 'begin isolation level repeatable read read only', isAhead: true, isKept: false },
+}
 
 // Locks make sure that what has been read holds, not the isolation.
 const WHOLE = 'begin isolation level read committed'
@@ -61,7 +63,8 @@ const FROZEN = 'set local idle_in_transaction_session_timeout = 5000'
 export function createConnection(pool: Pool, durability: Durability, timeout: number): Connection {
   const whole = `${WHOLE}; ${durability === 'full' ? FULL : RELAXED}`
   const begin = `${whole}; ${waitingFor(Math.min(timeout, YIELD_AFTER_MS))}; ${FROZEN}`
-  const batch = { begin, isAhead: false }
+  const batch = { begin, isAhead: false, isKept: true }
+  const planned = { begin, isAhead: true, isKept: false }
   const lasting = `${whole}; ${waitingFor(timeout)}`
   const belonging = new AsyncLocalStorage<Token>()
   let isClosed = false
@@ -74,7 +77,7 @@ export function createConnection(pool: Pool, durability: Durability, timeout: nu
     read: (operation, work) => again(operation, (free) => using(free, work)),
     view: (operation, work) => again(operation, (free) => bracketed(free, VIEW, work)),
     write: (work) => again('write', (free) => bracketed(free, batch, work)),
-    plan: (work) => again('write', (free) => bracketed(free, { ...batch, isAhead: true }, work)),
+    plan: (work) => again('write', (free) => bracketed(free, planned, work)),
     take: () => again('transaction', (free) => taken(free, lasting)),
     inside: (token, work) => belonging.run(token, work),
     requireAccess: () => {
@@ -107,7 +110,8 @@ async function using<T>(free: Free, work: Work<T>): Promise<T> {
  * Does work in a transaction: what throws is undone, and nothing is sent after that. `isAhead` sends the first queries
  * along with the beginning, which may fail: outside of a transaction, they may do no harm.
  */
-async function bracketed<T>(free: Free, { begin, isAhead }: Beginning, work: Whole<T>): Promise<T> {
+async function bracketed<T>(free: Free, beginning: Beginning, work: Whole<T>): Promise<T> {
+  const { begin, isAhead, isKept } = beginning
   const { session, giveBack } = await free()
   const sure = untilFailure(session)
   let committing: Promise<void> | null = null
@@ -120,8 +124,9 @@ async function bracketed<T>(free: Free, { begin, isAhead }: Beginning, work: Who
     const begun = sure.once(begin)
     if (!isAhead) await begun
     const result = await both(begun, work(sure, commitOnce))
-    await commitOnce()
-    isOver = true
+    if (isKept) await commitOnce()
+    // What has come to nothing is as good as the answer to it, whatever becomes of the connection.
+    isOver = committing !== null || (await isRolledBack(session, undefined))
     return result
   } catch (error) {
     const uncommitted = await errorOf(committing)
@@ -138,6 +143,8 @@ async function bracketed<T>(free: Free, { begin, isAhead }: Beginning, work: Who
 interface Beginning {
   readonly begin: string
   readonly isAhead: boolean
+  /** Whether it is committed even if the work has not done that. */
+  readonly isKept: boolean
 }
 
 /** Waits for both, whatever becomes of each: nothing of them may come later. */

@@ -83,6 +83,23 @@ describe.runIf(await hasServer('connections that are cut'))('a connection that i
     },
   )
 
+  test('when nothing is to be kept takes no answer with it', async () => {
+    const { engine, cutNext, lost } = await setup()
+    const { id } = (await handleOf(engine, 'agents').create({ name: 'A' })).resource
+    const isEnd = (text: string) => text === 'commit' || text === 'rollback'
+
+    cutNext({ at: isEnd, bytes: 0 })
+    const error = await failureOf(
+      handleOf(engine, 'agents').send(id, { type: 'update', name: 'B' }, { expectedVersion: 9 }),
+    )
+    cutNext({ at: isEnd, bytes: 0 })
+    const { ok } = await engine.verify()
+
+    expect(error).toMatchObject({ code: 'version_conflict' })
+    expect(ok).toBe(true)
+    expect(lost()).toBe(2)
+  })
+
   test('in a commit of a consumer, at any place of it, has no event handled twice or not at all', async () => {
     const { engine, raw, cutNext } = await setup()
     await raw.query('create table notes (id text, text text, n int)')
