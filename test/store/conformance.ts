@@ -233,6 +233,9 @@ function describeTimers(openStore: OpenStore): void {
     expect(await due(9, 10)).toEqual([])
     expect(await due(10, 10)).toEqual([2, 4])
     expect(await due(100, 3)).toEqual([2, 4, 3])
+    const [, second] = await store.dueTimers(100, 2)
+    const further = await store.dueTimers(100, 10, second)
+    expect(further.map(({ position }) => position)).toEqual([3, 1])
   })
 
   test.each<[string, TimerChange[], string[]]>([
