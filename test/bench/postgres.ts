@@ -1,76 +1,111 @@
 /** How fast is pawl on PostgreSQL, alone, beside itself, and with much behind it? @module */
 
-import { fork } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
-import { join } from 'node:path'
 import { PostgresDialect } from 'kysely'
 import pg from 'pg'
-import { agentPlatform } from '../../machines/index.ts'
-import { createEngine } from '../../src/index.ts'
-import { postgres } from '../../src/postgres.ts'
 import { measureAppend } from './append.ts'
-import type { Found, Rate } from './found.ts'
-import { type Contender, measure, TASKS } from './measure.ts'
+import { type Found, merge, type Rate } from './found.ts'
+import { type Contender, drive, during, type Sample, TASKS, turns } from './measure.ts'
 import { naiveOn } from './naive.ts'
-import { createTasks } from './pawl.ts'
 import { DATA, idOf } from './rows.ts'
+import { inSchema, lengthen, SERVER } from './server.ts'
+import { startWorker, type Worker } from './workers.ts'
 
-const SERVER = {
-  connectionString: process.env.DATABASE_URL ?? 'postgres://postgres@127.0.0.1:5432/postgres',
-  max: 16,
+/** What rates are compared with; `naive` has as many callers as pawl, over as many connections. */
+export const POSTGRES_PEERS = ['naive/1', 'naive', 'pawl/64']
+
+// So short that what disturbs the machine disturbs all of them.
+const SLICE_MS = 500
+const SLICES = 8
+const WARM_UPS = 4
+
+/** What works for a slice of time. */
+interface Runner {
+  readonly name: string
+  run(): Promise<Partial<Sample> & Pick<Sample, 'perSecond'>>
 }
 
-/** What rates are compared with. `naive/1` does one change after the other, as the naive peer on SQLite has to. */
-export const POSTGRES_PEERS = ['naive/1', 'naive/64', 'server/64']
+/** How many entries there are in two logs. */
+interface Lengths {
+  readonly few: number
+  readonly many: number
+}
 
-/** Measures one round; `stored` is how many entries a long log has. */
-export async function measurePostgres(stored: number): Promise<Found> {
+/** Measures everything in turn, slice by slice: what is compared is measured at the same time. */
+export async function measurePostgres(rounds: number, lengths: Lengths): Promise<Found> {
   const pool = new pg.Pool(SERVER)
+  const within = <T>(work: (schema: string) => Promise<T>) => inSchema(pool, work)
   try {
-    const naive: Rate[] = []
-    for (const callers of [1, 64])
-      naive.push(await inSchema(pool, (schema) => rateNaive(pool, schema, callers)))
-    const pawl = await inSchema(pool, async (schema) => {
-      const engine = await openEngine(schema)
-      // Tasks of its own for each: they are where the last one has left them.
-      const rate = async (name: string, callers: number) =>
-        rated(name, await contenderOf(engine), callers)
-      const rates = [await rate('server/64', 64), await rate('server/1', 1)]
-      rates.push(await besides(schema))
-      await fill(pool, schema, stored)
-      rates.push(await rate('server/long', 64))
-      await engine.close()
-      return rates
-    })
-    const appended = await inSchema(pool, (schema) => measureAppend(SERVER, schema))
-    return { rates: [...naive, ...pawl, ...appended], figures: [] }
+    const rates = await within((rows) =>
+      within((few) =>
+        within(async (many) => {
+          const naive = await openNaive(pool, rows)
+          const workers = await startWorkers(pool, { few, many }, lengths)
+          const rates = await inTurn([...naiveRunners(naive), ...pawlRunners(workers)], rounds)
+          for (const worker of workers) await worker.stop()
+          await naive.close()
+          return rates
+        }),
+      ),
+    )
+    const appended = await within((schema) => measureAppend(SERVER, schema))
+    return merge([{ rates: [...rates, ...appended], figures: [] }])
   } finally {
     await pool.end()
   }
 }
 
-async function inSchema<T>(pool: pg.Pool, work: (schema: string) => Promise<T>): Promise<T> {
-  const schema = `bench_${randomBytes(6).toString('hex')}`
-  try {
-    return await work(schema)
-  } finally {
-    await pool.query(`drop schema if exists ${schema} cascade`)
+async function inTurn(runners: readonly Runner[], rounds: number): Promise<Rate[]> {
+  const rates: Rate[] = []
+  for (let slice = -WARM_UPS; slice < rounds * SLICES; slice++) {
+    for (const { name, run } of runners) {
+      const rate: Rate = { name, durability: 'full', ...UNKNOWN, ...(await run()) }
+      if (slice >= 0) rates.push(rate)
+    }
   }
+  return rates
 }
 
-async function rated(name: string, contender: Contender, callers: number): Promise<Rate> {
-  const { changes: _, ...sample } = await measure(contender, callers)
-  return { name, durability: 'full', ...sample, bytes: null }
+const UNKNOWN = { p50: null, p99: null, loop: null, bytes: null }
+
+/** Two processes on a log that is short, and one on a log that is long. */
+async function startWorkers(
+  pool: pg.Pool,
+  schemas: { readonly few: string; readonly many: string },
+  lengths: Lengths,
+): Promise<readonly [Worker, Worker, Worker]> {
+  const first = await startWorker(schemas.few)
+  await lengthen(pool, schemas.few, lengths.few)
+  const second = await startWorker(schemas.few)
+  const third = await startWorker(schemas.many)
+  await lengthen(pool, schemas.many, lengths.many)
+  return [first, second, third]
 }
 
-async function rateNaive(pool: pg.Pool, schema: string, callers: number): Promise<Rate> {
-  const contender = await openNaive(pool, schema)
-  try {
-    return await rated(`naive/${callers}`, contender, callers)
-  } finally {
-    await contender.close()
+function pawlRunners([first, second, third]: readonly [Worker, Worker, Worker]): Runner[] {
+  const by = (worker: Worker, callers: number) => () =>
+    worker.run({ callers, milliseconds: SLICE_MS })
+  const both = async () => {
+    const samples = await Promise.all([by(first, 64)(), by(second, 64)()])
+    return { perSecond: samples.reduce((sum, { perSecond }) => sum + perSecond, 0) }
   }
+  return [
+    { name: 'pawl/64', run: by(first, 64) },
+    { name: 'pawl/2×64', run: both },
+    { name: 'pawl/many', run: by(third, 64) },
+    { name: 'pawl/1', run: by(first, 1) },
+  ]
+}
+
+function naiveRunners({ change }: Contender): Runner[] {
+  const turn = turns(TASKS)
+  const call = () => {
+    const { task, command } = turn()
+    return change(task, command)
+  }
+  return [
+    { name: 'naive', run: () => drive(64, during(SLICE_MS), call) },
+    { name: 'naive/1', run: () => drive(1, during(SLICE_MS), call) },
+  ]
 }
 
 async function openNaive(pool: pg.Pool, schema: string): Promise<Contender> {
@@ -92,61 +127,4 @@ async function openNaive(pool: pg.Pool, schema: string): Promise<Contender> {
     ])
   const own = new pg.Pool({ ...SERVER, options: `-c search_path=${schema}` })
   return naiveOn(new PostgresDialect({ pool: own }))
-}
-
-function openEngine(schema: string) {
-  return createEngine({
-    database: postgres(SERVER, { schema }),
-    resources: agentPlatform(),
-    encryptionKeys: [randomBytes(32).toString('base64')],
-  })
-}
-
-type Engine = Awaited<ReturnType<typeof openEngine>>
-
-async function contenderOf(engine: Engine): Promise<Contender> {
-  const ids = await createTasks(engine, TASKS)
-  return {
-    change: (task, command) => engine.tasks.send(ids[task] ?? '', { type: command }),
-    close: () => {},
-  }
-}
-
-/** Two processes with as many callers each, at the same time. */
-async function besides(schema: string): Promise<Rate> {
-  const children = [0, 1].map(() =>
-    fork(join(import.meta.dirname, 'postgres-process.js'), [schema]),
-  )
-  await Promise.all(children.map((child) => once(child, 'message')))
-  for (const child of children) child.send('go')
-  const answers = await Promise.all(children.map((child) => once(child, 'message')))
-  const perSecond = answers.reduce((sum, [{ perSecond: own }]) => sum + own, 0)
-  return { name: 'server/2×64', durability: 'full', perSecond, ...UNKNOWN }
-}
-
-const UNKNOWN = { p50: null, p99: null, loop: null, bytes: null }
-
-/** What a process of its own does: it says when it is ready, and how fast it has been. */
-export async function runBeside(schema: string): Promise<void> {
-  const engine = await openEngine(schema)
-  const contender = await contenderOf(engine)
-  process.send?.('ready')
-  await once(process, 'message')
-  process.send?.(await measure(contender, 64))
-  await engine.close()
-}
-
-/** Makes the log as long as that: entries of one resource, which nobody reads or verifies. */
-async function fill(pool: pg.Pool, schema: string, stored: number): Promise<void> {
-  const log = `${schema}.pawl_log`
-  await pool.query(`
-    insert into ${schema}.pawl_events
-    select
-      head + n, 'evt_' || lpad(n::text, 22, '0'), 'default', 'agent.updated', 0, first.id, n,
-      '${DATA}', null, null, null, null, 'update', null, 'corr_' || n, null, 0,
-      decode(repeat('00', 32), 'hex'), n, 0
-    from ${log}, generate_series(1, ${stored} - head) as n,
-      (select id from ${schema}.pawl_resources limit 1) as first`)
-  await pool.query(`update ${log} set head = (select max(seq) from ${schema}.pawl_events)`)
-  await pool.query(`analyze ${schema}.pawl_events`)
 }

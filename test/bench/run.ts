@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { measureEntries, PEERS } from './contenders.ts'
-import { judge } from './contract.ts'
+import { CONTRACT, judge, SERVER_CONTRACT } from './contract.ts'
 import { BARE, measureDeliver } from './deliver.ts'
 import { type Filled, fill } from './filled.ts'
 import { type Found, merge, type Rate } from './found.ts'
@@ -20,7 +20,7 @@ import { measureTimers } from './timers.ts'
 
 async function measureAll(asked: Asked, folder: string): Promise<Found> {
   const { sizes, store, isAsked } = asked
-  if (store === 'postgres') return measureServer(sizes)
+  if (store === 'postgres') return measurePostgres(sizes.rounds, sizes)
   const needsLogs = isAsked('history', 'subscribe', 'open')
   const logs = needsLogs ? await fillLogs(folder, sizes) : null
   const found: Found[] = []
@@ -33,12 +33,6 @@ async function measureAll(asked: Asked, folder: string): Promise<Found> {
     found.push(...(await measureRound(asked, files, logs?.many ?? null)))
     rmSync(files, { recursive: true })
   }
-  return merge(found)
-}
-
-async function measureServer({ rounds, many }: Sizes): Promise<Found> {
-  const found: Found[] = []
-  for (let round = 1; round <= rounds; round++) found.push(await measurePostgres(many))
   return merge(found)
 }
 
@@ -62,23 +56,29 @@ async function fillLogs(folder: string, { few, many }: Sizes) {
   }
 }
 
-function compare(rates: readonly Rate[]): readonly Result[] {
+function compare(rates: readonly Rate[], peers: readonly string[]): readonly Result[] {
   return rates.map((rate) => {
-    const peers = rates.filter(
-      ({ name, durability }) =>
-        [...PEERS, BARE, ...POSTGRES_PEERS].includes(name) && durability === rate.durability,
+    const others = rates.filter(
+      ({ name, durability }) => peers.includes(name) && durability === rate.durability,
     )
-    const ratios = peers.map((peer) => [peer.name, rate.perSecond / peer.perSecond])
+    const ratios = others.map((peer) => [peer.name, rate.perSecond / peer.perSecond])
     return { ...rate, ratios: Object.fromEntries(ratios) }
   })
 }
 
-function report({ rates, figures }: Found, phases: readonly Phase[], rounds: number): void {
-  const results = compare(rates)
-  const verdicts = judge(results, figures)
+const STORES = {
+  sqlite: { contract: CONTRACT, peers: [...PEERS, BARE], shown: PEERS },
+  postgres: { contract: SERVER_CONTRACT, peers: POSTGRES_PEERS, shown: POSTGRES_PEERS },
+}
+
+function report({ rates, figures }: Found, phases: readonly Phase[], asked: Asked): void {
+  const { contract, peers, shown } = STORES[asked.store]
+  const { rounds } = asked.sizes
+  const results = compare(rates, peers)
+  const verdicts = judge(contract, results, figures)
   const machine = { node: process.version, cores: availableParallelism(), rounds }
   console.log(`Node ${machine.node}, ${machine.cores} cores, median of ${rounds} rounds\n`)
-  if (results.length > 0) console.log(`${table(results, PEERS)}\n`)
+  if (results.length > 0) console.log(`${table(results, shown)}\n`)
   console.log(verdictLines(verdicts))
   if (phases.length > 0)
     console.log(`\npawl/64, full: where the time goes\n\n${phaseLines(phases)}`)
@@ -95,4 +95,4 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 const found = await measureAll(asked, folder)
 const phases =
   asked.store === 'sqlite' && asked.isAsked('phases') ? await measurePhases(folder) : []
-report(found, phases, asked.sizes.rounds)
+report(found, phases, asked)
