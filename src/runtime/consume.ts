@@ -4,7 +4,7 @@ import type { Context } from '../context.ts'
 import { isPawlError } from '../errors.ts'
 import type { Reader } from '../log/events.ts'
 import { momentOfCall, placeFrom } from '../log/place.ts'
-import type { TakenRow } from '../store/consumers.ts'
+import type { ConsumerRow, TakenRow } from '../store/consumers.ts'
 import type { ReadEntry } from '../store/queries.ts'
 import {
   type ConsumeOptions,
@@ -71,13 +71,12 @@ function mayPass(code: string): boolean {
 
 /** Takes the lease, once nobody else has it; undefined when the consumer has to stop before. */
 async function takeLease(runner: Runner, position: number): Promise<TakenRow | undefined> {
-  const { context, consumer, lease, life } = runner
+  const { context, consumer, owner, lease, life } = runner
   while (!life.signal.aborted) {
     const seen = context.arrivals.count()
     const known = await context.store.findConsumer(consumer)
     const now = nowOf(context)
-    if (known === undefined || known.owner === null || known.leasedUntil <= now) {
-      const owner = context.ids.bytes(8).toString('hex')
+    if (known === undefined || isFree(known, owner, now)) {
       const row = await context.store.takeConsumer(
         { ...consumer, owner, position },
         now,
@@ -93,6 +92,11 @@ async function takeLease(runner: Runner, position: number): Promise<TakenRow | u
     )
   }
   return undefined
+}
+
+/** Whether nobody has it but this owner, who may have failed to give it up. */
+function isFree(known: ConsumerRow, owner: string, now: number): boolean {
+  return known.owner === null || known.owner === owner || known.leasedUntil <= now
 }
 
 async function withLease(runner: Runner, row: TakenRow): Promise<void> {

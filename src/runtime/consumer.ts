@@ -1,5 +1,6 @@
 /** What is a consumer, and is what it was given what it has to be? @module */
 
+import { randomBytes } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import type { Context } from '../context.ts'
 import { type Duration, toMilliseconds } from '../duration.ts'
@@ -51,6 +52,8 @@ export type EventHandler = (event: Event, handling: Handling) => unknown
 export interface Runner {
   readonly context: Context
   readonly consumer: ConsumerName
+  /** Whom its lease belongs to: nobody else, ever. */
+  readonly owner: string
   readonly filter: EntryFilter
   readonly handler: EventHandler
   readonly tries: number
@@ -128,5 +131,7 @@ export async function toRunner(
   requireFunction('the handler of the consumer', handler)
   const backoff = toMilliseconds(options.backoff ?? '1s', 'backoff')
   const consumer = { tenant: reader.tenant, name }
-  return { context, consumer, filter, handler, tries, backoff, lease, from }
+  // Not from the engine's ids: two engines with one seed are two owners all the same.
+  const owner = randomBytes(8).toString('hex')
+  return { context, consumer, owner, filter, handler, tries, backoff, lease, from }
 }

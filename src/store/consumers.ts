@@ -60,7 +60,7 @@ export interface Failure {
  */
 export interface Consumers {
   /**
-   * Takes a consumer over when it is free or its lease has run out, noting it at `position` if it is
+   * Takes a consumer over when it is free, its lease has run out, or is this owner's, noting it at `position` if it is
    * new; `owner` is nobody else's, ever. Gives the row with the new fence, or undefined while another runner has it.
    */
   takeConsumer(

@@ -63,8 +63,17 @@ function describeTaking(openStore: OpenStore): void {
     const row = await take(store, 'one', 1000)
 
     expect(await take(store, 'two', now)).toBe(undefined)
-    expect(await take(store, 'one', now)).toBe(undefined)
     expect(await store.findConsumer(MAILER)).toEqual(row)
+  })
+
+  test('come back at once to the runner who could not give them up, with another fence', async () => {
+    const store = await openStore()
+    const lease = await leaseOf(store)
+
+    const row = await take(store, lease.owner, 1010)
+
+    expect(row).toMatchObject({ owner: lease.owner, fence: lease.fence + 1, leasedUntil: 1110 })
+    expect(await store.extendLease(lease)).toBe(false)
   })
 
   test('go to the next one when the lease has run out, as they are', async () => {

@@ -86,7 +86,13 @@ function taking(database: Database) {
       }))
       .where('tenant', '=', slot('tenant'))
       .where('name', '=', slot('name'))
-      .where(({ eb, or }) => or([eb('owner', 'is', null), eb('leased_until', '<=', slot('now'))])),
+      .where(({ eb, or }) =>
+        or([
+          eb('owner', 'is', null),
+          eb('owner', '=', slot('owner')),
+          eb('leased_until', '<=', slot('now')),
+        ]),
+      ),
   )
 }
 

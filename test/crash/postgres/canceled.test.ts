@@ -2,13 +2,13 @@ import type { PoolConfig, QueryResult } from 'pg'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { createEngine } from '../../../src/index.ts'
 import { postgres } from '../../../src/postgres.ts'
-import type { ClientQuery, Pool } from '../../../src/store/postgres/session.ts'
+import type { Pool } from '../../../src/store/postgres/session.ts'
 import { type AnyEngine, expectVerified, handleOf } from '../../support/engine.ts'
 import { viewOf } from '../../support/errors.ts'
 import { createReceiver } from '../../support/receivers.ts'
 import { until } from '../../support/until.ts'
 import { numberFrom, randomFrom, report } from '../settings.ts'
-import { asPool, createPool } from './connections.ts'
+import { asPool, createPool, through } from './connections.ts'
 import { HELD_OPTIONS } from './holding.ts'
 import { hasServer, setupPlace } from './servers.ts'
 
@@ -19,18 +19,9 @@ const CANCELED = 'select pg_cancel_backend(pg_backend_pid()), pg_sleep(10)'
 
 /** A pool that has statements be canceled. */
 function canceling(pool: Pool, isCanceled: (text: string) => boolean): Pool {
-  const connect: Pool['connect'] = async () => {
-    const client = await pool.connect()
-    const toQuery = (config: ClientQuery) => (isCanceled(config.text) ? { text: CANCELED } : config)
-    return {
-      ...('pipeline' in client && { pipeline: client.pipeline === true }),
-      query: (config) => client.query(toQuery(config)),
-      release: (destroy) => client.release(destroy),
-      on: (event, listener) => client.on?.(event, listener),
-      off: (event, listener) => client.off?.(event, listener),
-    }
-  }
-  return { connect, end: () => pool.end() }
+  return through(pool, (client, query) =>
+    client.query(isCanceled(query.text) ? { text: CANCELED } : query),
+  )
 }
 
 /** An engine of which statements are canceled. */
@@ -113,8 +104,8 @@ describe.runIf(await hasServer('canceled statements'))('a statement that is canc
 
 const ENOUGH = 30
 
-// An event may fail many times in a row, and the release of the lease may be what is canceled.
-const CONSUMING = { type: 'agent.*', tries: 1000, backoff: '10ms', lease: '1s' } as const
+// An event may fail many times in a row.
+const CONSUMING = { type: 'agent.*', tries: 1000, backoff: '10ms' } as const
 
 /** Chooses statements by a seed, between a beginning and an end. */
 function cancelingSome() {
