@@ -88,6 +88,34 @@ describe.runIf(there)('a transaction of the application', () => {
     expect((await engine.verify()).differences).toEqual([])
   })
 
+  test('undoes what is still under way when it ends, and harms nobody else', async () => {
+    const { engine, db } = await setup()
+    let isOver = false
+    const others = Array.from({ length: 4 }, async () => {
+      while (!isOver) await engine.agents.create({ name: 'A' })
+    })
+
+    for (let round = 0; round < 40; round++) {
+      const fails = async (trx: AnyTransaction) => {
+        for (let queries = 0; queries < round % 4; queries++) await sql`select 1`.execute(db)
+        throw new Regret(`${trx.isTransaction}`)
+      }
+      const undone = db.transaction().execute((trx) => {
+        const forgotten = [
+          engine.within(trx).sessions.create(),
+          engine.within(trx).sessions.create(),
+        ]
+        return Promise.all([fails(trx), ...forgotten.map((call) => call.catch(() => {}))])
+      })
+      expect(await caught(() => undone)).toBeInstanceOf(Regret)
+    }
+    isOver = true
+    await Promise.all(others)
+
+    expect((await engine.sessions.list()).data).toEqual([])
+    expect((await engine.verify()).differences).toEqual([])
+  })
+
   test('goes on after a command that is refused', async () => {
     const { engine, db } = await setup()
 

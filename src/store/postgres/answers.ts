@@ -4,6 +4,7 @@ import type { Answers, Question } from '../../core/questions.ts'
 import type { OutcomeRow } from '../../core/rows.ts'
 import { createFetchers } from './fetching.ts'
 import { createLocker, type Locking } from './locks.ts'
+import { createRecheck, type Listed } from './rechecks.ts'
 import type { Session } from './session.ts'
 import type { Statements } from './statement.ts'
 
@@ -26,11 +27,11 @@ export interface Book {
 /** Prepares the statements behind the questions; `locking` is null where nothing is to be written. */
 export function createAnswerer(statements: Statements): (locking: Locking | null) => Book {
   const all = createFetchers(statements)
-  const holding = { ...all, head: all.heldHead }
+  const recheck = createRecheck(statements, all)
   const { lock, lockFree } = createLocker(statements)
   return (locking) => {
-    const fetchers = locking === null ? all : holding
     const found = new Map<string, unknown>()
+    const listed: Listed[] = []
     const has = (question: Question) => {
       const key = keyOf(question)
       return found.has(key) && reachesFarEnough(question, found.get(key))
@@ -46,6 +47,22 @@ export function createAnswerer(statements: Statements): (locking: Locking | null
       for (const { row } of owners) found.set(keyOfRow(row.id), row)
       for (const one of asked) if (!free.has(one.position)) found.set(keyOf(one), undefined)
     }
+    const headOf = async (session: Session): Promise<number | undefined> => {
+      if (locking === null) return (await all.head(session, HEAD))[0]
+      const held = all.heldHead(session, HEAD)
+      await Promise.all([held, recheck(session, locking, listed)])
+      return (await held)[0]
+    }
+    const askFurther = async <K extends Further>(
+      session: Session,
+      kind: K,
+      asked: readonly Asked<K>[],
+    ) => {
+      if (asked.length === 0) return
+      const answers = await all[kind](session, asked as never)
+      for (const [index, question] of asked.entries()) found.set(keyOf(question), answers[index])
+      if (kind === 'referrers') listed.push({ asked, answers } as Listed)
+    }
     return {
       has,
       ask: async (session, questions) => {
@@ -53,15 +70,10 @@ export function createAnswerer(statements: Statements): (locking: Locking | null
           questions.filter((one): one is Asked<K> => one.ask === kind && !has(one))
         // Whoever fires or cancels a timer holds its resource: read before that, the timer might be gone.
         const { free, waited } = byPatience(of('timer'), locking)
-        await lockAll(session, [...of('resource'), ...(await fetchers.owners(session, waited))])
+        await lockAll(session, [...of('resource'), ...(await all.owners(session, waited))])
         await passOver(session, free)
-        for (const kind of FURTHER) {
-          const asked = of(kind)
-          if (asked.length === 0) continue
-          const answers = await fetchers[kind](session, asked as never)
-          for (const [index, question] of asked.entries())
-            found.set(keyOf(question), answers[index])
-        }
+        for (const kind of FURTHER) await askFurther(session, kind, of(kind))
+        if (of('head').length > 0) found.set('head', await headOf(session))
       },
       answer: (question) => toAnswer(question, found.get(keyOf(question))),
       madeAt: (tenant, key) => {
@@ -73,6 +85,8 @@ export function createAnswerer(statements: Statements): (locking: Locking | null
   }
 }
 
+const HEAD: readonly Asked<'head'>[] = [{ ask: 'head' }]
+
 /** Which timers are passed over where others are at them, and which are waited for. */
 function byPatience(asked: readonly Asked<'timer'>[], locking: Locking | null) {
   const isPassing = ({ ifFree = false }: Asked<'timer'>) => ifFree && locking !== null
@@ -80,7 +94,9 @@ function byPatience(asked: readonly Asked<'timer'>[], locking: Locking | null) {
 }
 
 // In this order: what belongs to a resource is read when that is locked.
-const FURTHER = ['timer', 'timers', 'secrets', 'outcome', 'referrers', 'head'] as const
+const FURTHER = ['timer', 'timers', 'secrets', 'outcome', 'referrers'] as const
+
+type Further = (typeof FURTHER)[number]
 
 /** Who refers to a resource, as far as that has been read. */
 export interface Referrers {

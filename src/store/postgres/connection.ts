@@ -7,7 +7,7 @@ import type { Durability } from '../store.ts'
 import { type Retry, untilDone } from './again.ts'
 import { indeterminate, isDisconnected, isUndone } from './failures.ts'
 import { type Pool, type Session, untilFailure } from './session.ts'
-import { connect, type Taken, waitingFor } from './waiting.ts'
+import { connect, type Taken, waitingFor, YIELD_AFTER_MS } from './waiting.ts'
 
 /** Work that needs a connection. */
 export type Work<T> = (session: Session) => Promise<T>
@@ -52,9 +52,6 @@ const RELAXED = 'set local synchronous_commit = off'
 
 // Where the server waits for nothing on its own, it does here; where it waits for its replicas, it goes on to.
 const FULL = `select set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), true)`
-
-// Whoever holds the end of the log for long may wait for what a batch holds: the batch gives in, and is done again.
-const YIELD_AFTER_MS = 250
 
 // A process that is frozen in the middle of a batch holds the end of the log: its connection is ended.
 const FROZEN = 'set local idle_in_transaction_session_timeout = 5000'

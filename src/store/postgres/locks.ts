@@ -7,15 +7,28 @@ import type { Asked } from './answers.ts'
 import type { Session } from './session.ts'
 import { anyOf, type Prepared, type Slot, type Statements } from './statement.ts'
 
-/** Whether a row may be changed, or only stays as it is. */
+/** Whether a resource may be changed, or only has to stay as it is until the commit. */
 export type Mode = 'own' | 'fixed'
 
-/** The locks of a transaction. */
+/** What a plan needs from its beginning on, as far as earlier attempts have shown. */
+export interface Needs {
+  readonly resources: Map<string, Mode>
+  /** Whether others may append to the log while it reads. */
+  head: boolean
+}
+
+/** What is known of a plan before its first attempt. */
+export function noNeeds(): Needs {
+  return { resources: new Map(), head: false }
+}
+
+/** What a transaction has locked and read so far. */
 export interface Locking {
-  /** What is needed, as far as it is known: from earlier attempts as well. */
-  readonly needed: Map<string, Mode>
-  /** What is held. */
-  readonly held: Map<string, Mode>
+  readonly needs: Needs
+  /** The resources that it has locked. */
+  readonly held: Set<string>
+  /** The versions of those that it has only read, null where there is none: that is looked at again at the end. */
+  readonly seen: Map<string, number | null>
 }
 
 /** Reads resources, and locks them. */
@@ -46,6 +59,7 @@ type Reading = Prepared<'ids', object>
  * Prepares locking. Whoever waits for a lock holds no other but in the order of ids: what is locked first is locked
  * in that order, all at once; what turns out to be needed later is not waited for. Where it is not free, the
  * transaction is done again, and then it is known from the start. What is only taken if it is free makes nobody wait.
+ * What is not to be changed is not locked.
  */
 export function createLocker(statements: Statements): Locker {
   const ownersOfTimers = freeOwners(statements)
@@ -56,8 +70,8 @@ export function createLocker(statements: Statements): Locker {
       const positions = asked.map(({ position }) => position)
       const rows = await ownersOfTimers.all(session, { positions })
       for (const { id } of rows) {
-        locking?.needed.set(id, 'own')
-        locking?.held.set(id, 'own')
+        locking?.needs.resources.set(id, 'own')
+        locking?.held.add(id)
       }
       return rows.map(({ timer, ...columns }) => ({ timer, row: toResourceRow(columns) }))
     },
@@ -80,38 +94,40 @@ function freeOwners({ queries, prepare }: Statements) {
 }
 
 function createLock({ queries, prepare }: Statements): Locker['lock'] {
-  const reading = (lock: 'none' | 'own' | 'own now' | 'fixed now'): Reading =>
+  const reading = (lock: 'none' | 'own' | 'own now'): Reading =>
     prepare((slot: Slot<'ids'>) => {
       const rows = queries
         .selectFrom('pawl_resources')
         .select(resourceColumns)
         .where('id', '=', anyOf<string>(slot('ids'), 'text'))
-      const inOrder = rows.orderBy('id')
-      if (lock === 'own') return inOrder.forNoKeyUpdate()
-      if (lock === 'own now') return inOrder.forNoKeyUpdate().noWait()
-      return lock === 'fixed now' ? inOrder.forShare().noWait() : rows
+      if (lock === 'none') return rows
+      const inOrder = rows.orderBy('id').forNoKeyUpdate()
+      return lock === 'own' ? inOrder : inOrder.noWait()
     })
-  const none = reading('none')
-  const first = { own: reading('own'), fixed: reading('fixed now') }
-  const later = { own: reading('own now'), fixed: first.fixed }
+  const [none, first, later] = [reading('none'), reading('own'), reading('own now')]
   const rowsOf = async (statement: Reading, session: Session, ids: readonly string[]) =>
     ids.length === 0 ? [] : (await statement.all(session, { ids })).map(toResourceRow)
   return async (session, asked, locking) => {
     const askedFor = asked.map(({ id }) => id)
     if (locking === null) return rowsOf(none, session, askedFor)
-    const { needed, held } = locking
-    for (const question of asked) need(needed, question)
-    const statements = held.size === 0 ? first : later
-    // Of earlier attempts, all that they came to need; after that, what is asked for.
-    const ids = held.size === 0 ? [...needed.keys()] : askedFor
-    const wanted = (mode: Mode) => ids.filter((id) => needed.get(id) === mode)
-    const own = await rowsOf(statements.own, session, wanted('own'))
-    const fixed = await rowsOf(statements.fixed, session, wanted('fixed'))
-    for (const id of ids) held.set(id, needed.get(id) ?? 'own')
-    return [...own, ...fixed]
+    const isFirst = locking.held.size === 0
+    const { own, fixed } = toBeRead(asked, locking)
+    const held = await rowsOf(isFirst ? first : later, session, own)
+    const seen = await rowsOf(none, session, fixed)
+    for (const id of own) locking.held.add(id)
+    for (const id of fixed) locking.seen.set(id, null)
+    for (const { id, version } of seen) locking.seen.set(id, version)
+    return [...held, ...seen]
   }
 }
 
-function need(needed: Map<string, Mode>, { id, fixed }: Asked<'resource'>): void {
-  if (needed.get(id) !== 'own') needed.set(id, fixed ? 'fixed' : 'own')
+/** Of what is needed, that which has not been read yet: at first, all that earlier attempts came to need. */
+function toBeRead(asked: readonly Asked<'resource'>[], { needs, held, seen }: Locking) {
+  const { resources } = needs
+  for (const { id, fixed } of asked)
+    if (resources.get(id) !== 'own') resources.set(id, fixed ? 'fixed' : 'own')
+  const ids = held.size === 0 ? [...resources.keys()] : asked.map(({ id }) => id)
+  const wanted = (mode: Mode) =>
+    ids.filter((id) => resources.get(id) === mode && !held.has(id) && !seen.has(id))
+  return { own: wanted('own'), fixed: wanted('fixed') }
 }

@@ -4,7 +4,7 @@ import type { Plan, Question } from '../../core/questions.ts'
 import type { Writes, WritingPlan } from '../store.ts'
 import { type Book, createAnswerer } from './answers.ts'
 import { hasMissed, Overtaken } from './failures.ts'
-import type { Locking, Mode } from './locks.ts'
+import type { Locking, Needs } from './locks.ts'
 import type { Session } from './session.ts'
 import type { Statements } from './statement.ts'
 import { createWriter } from './writes.ts'
@@ -13,8 +13,7 @@ import { createWriter } from './writes.ts'
 export interface Planned<T> {
   readonly plan: () => WritingPlan<T>
   readonly scouts: () => readonly Plan<unknown>[]
-  /** What it needs to be locked, as far as earlier attempts have shown. */
-  readonly needed: Map<string, Mode>
+  readonly needs: Needs
 }
 
 /** Runs plans within a transaction that is open. */
@@ -34,15 +33,16 @@ export function createPlanner(statements: Statements): Planner {
   const write = createWriter(statements)
   return {
     read: (session, plan) => driven(session, plan(), open(null)),
-    write: async (session, { plan, scouts, needed }, commit = async () => {}) => {
-      const locking: Locking = { needed, held: new Map() }
+    write: async (session, { plan, scouts, needs }, commit = async () => {}) => {
+      const locking: Locking = { needs, held: new Set(), seen: new Map() }
       const book = open(locking)
+      if (needs.head) await book.ask(session, [{ ask: 'head' }])
       // What each call begins with; most ask nothing more, and what is decided ahead is decided twice.
       await book.ask(session, scouts().flatMap(firstQuestion))
       const ahead = () => scout(session, scouts(), book)
       const { writes, result } = await driven(session, plan(), book, ahead)
       if (writes === null) return result
-      requireOwn(writes, locking)
+      requireOwn(writes, needs)
       await Promise.all([write(session, writes, book), commit()]).catch(asOvertaken)
       return result
     },
@@ -117,9 +117,9 @@ async function driven<T>(
 }
 
 /** What is changed must have been locked for that, and not only to stay as it is. */
-function requireOwn({ changed, noted }: Writes, { needed }: Locking): void {
-  const others = [...changed, ...noted].filter(({ id }) => needed.get(id) !== 'own')
+function requireOwn({ changed, noted }: Writes, { resources }: Needs): void {
+  const others = [...changed, ...noted].filter(({ id }) => resources.get(id) !== 'own')
   if (others.length === 0) return
-  for (const { id } of others) needed.set(id, 'own')
+  for (const { id } of others) resources.set(id, 'own')
   throw new Overtaken('a resource is to be changed that was only to stay as it is')
 }

@@ -11,21 +11,23 @@ import { createMigrationLists } from './behind.ts'
 import { type Connection, createConnection } from './connection.ts'
 import { createConsumers } from './consumers.ts'
 import { createDeliveries } from './deliveries.ts'
-import { brokeConstraint, isConflict, storageError } from './failures.ts'
+import { brokeConstraint, storageError } from './failures.ts'
 import { requireWhole } from './import-mark.ts'
 import { begunBy, isKept } from './joined.ts'
 import { createLister } from './lists.ts'
-import type { Mode } from './locks.ts'
+import { noNeeds } from './locks.ts'
 import { createLookups } from './lookups.ts'
 import { bound, type OnSession, type With } from './on-session.ts'
 import { migrate } from './open.ts'
-import { createPlanner, type Planned, type Planner } from './planner.ts'
+import { type Lasting, planned, written } from './part.ts'
+import { createPlanner, type Planner } from './planner.ts'
 import { createPruning } from './pruning.ts'
 import { createResealing, createSecretLists } from './secrets.ts'
-import type { Pool, Session } from './session.ts'
+import type { Pool } from './session.ts'
 import { createStatements, type Statements } from './statement.ts'
 import { createTransaction } from './transaction.ts'
 import { createChecks, createUpkeep } from './upkeep.ts'
+import { waitingFor } from './waiting.ts'
 
 /** How to open a PostgreSQL store. */
 export interface PostgresOptions extends OpenOptions {
@@ -88,6 +90,8 @@ function createFunctions(statements: Statements): Functions {
 function createStore(connection: Connection, statements: Statements, own: Pool | null): Store {
   const functions = createFunctions(statements)
   const { reads, audit, writes, planner } = functions
+  const { timeout } = connection
+  const lasting: Lasting = { timeout, patience: () => waitingFor(timeout) }
   const open = (use: Connection['read'], operation: string): With => {
     return async (work) => {
       connection.requireAccess()
@@ -101,13 +105,13 @@ function createStore(connection: Connection, statements: Statements, own: Pool |
     begin: () =>
       createTransaction({
         connection,
-        storeWithin: (within) => ({ ...toPart(functions, within, connection.timeout), ...outer }),
+        storeWithin: (within) => ({ ...toPart(functions, within, lasting), ...outer }),
       }),
     within: (db, identity) => {
       const { requireAccess } = connection
-      const { number, within } = begunBy(db, { requireAccess, log: reads.log, identity })
+      const { number, within, patience } = begunBy(db, { requireAccess, log: reads.log, identity })
       return {
-        store: { ...toPart(functions, within, connection.timeout), ...outer },
+        store: { ...toPart(functions, within, { timeout, patience }), ...outer },
         number,
         isKept: (signal) => isKept(number() ?? '', (work) => connection.read('read', work), signal),
       }
@@ -121,8 +125,8 @@ function createStore(connection: Connection, statements: Statements, own: Pool |
     read: (plan) => viewing((session) => planner.read(session, plan)),
     // Not refused within a transaction: here the writer comes with the calls of many.
     transact: (plan, scouts = NOBODY) => {
-      const planned = { plan, scouts, needed: new Map<string, Mode>() }
-      return connection.plan((session, commit) => planner.write(session, planned, commit))
+      const whole = { plan, scouts, needs: noNeeds() }
+      return connection.plan((session, commit) => planner.write(session, whole, commit))
     },
     ...outer,
     requireAccess: connection.requireAccess,
@@ -140,51 +144,19 @@ type Outer = Omit<
 function toPart(
   { reads, audit, writes, planner }: Functions,
   within: With,
-  timeout: number,
+  lasting: Lasting,
 ): Omit<Store, keyof Outer> {
-  const part: With = (work) => within((session) => savepoint(session, work))
+  const part: With = (work) => within((session) => written(session, lasting, work))
   return {
     ...bound<Read>(reads, within),
     ...bound<Audit>(audit, within),
     ...bound<Written>(writes, part),
     read: (plan) => within((session) => planner.read(session, plan)),
     transact: (plan, scouts = NOBODY) => {
-      const planned = { plan, scouts, needed: new Map<string, Mode>() }
-      return within((session) => persistently(session, planner, planned, timeout))
+      const whole = { plan, scouts, needs: noNeeds() }
+      return within((session) => planned(session, lasting, planner, whole))
     },
     requireAccess: () => {},
-  }
-}
-
-// What others are faster at ten times in a row is better done again from the start.
-const MOST_TIMES = 10
-
-async function persistently<T>(
-  session: Session,
-  planner: Planner,
-  planned: Planned<T>,
-  timeout: number,
-): Promise<T> {
-  const end = performance.now() + timeout
-  for (let times = 1; ; times++) {
-    try {
-      return await savepoint(session, (inner) => planner.write(inner, planned))
-    } catch (error) {
-      if (!isConflict(error) || times === MOST_TIMES || performance.now() >= end) throw error
-    }
-  }
-}
-
-async function savepoint<T>(session: Session, work: (session: Session) => Promise<T>): Promise<T> {
-  await session.once('savepoint pawl')
-  try {
-    const result = await work(session)
-    await session.once('release savepoint pawl')
-    return result
-  } catch (error) {
-    // What led here is what the caller has to hear of; without its connection, all is undone anyway.
-    await session.once('rollback to savepoint pawl; release savepoint pawl').catch(() => {})
-    throw error
   }
 }
 

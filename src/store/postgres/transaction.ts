@@ -13,7 +13,7 @@ import { dialectWithin } from '../dialect.ts'
 import { misuse, undone } from '../misuse.ts'
 import type { AnyTables, Store, Transaction } from '../store.ts'
 import { type Connection, commit, type Token } from './connection.ts'
-import { indeterminate, storageError } from './failures.ts'
+import { storageError } from './failures.ts'
 import type { With } from './on-session.ts'
 import type { Taken } from './waiting.ts'
 
@@ -100,13 +100,12 @@ const PARTS = {
 }
 
 async function kept({ session, giveBack }: Taken, undoing: unknown): Promise<void> {
-  try {
-    if (!(await commit(session))) throw indeterminate(undone(undoing))
-    giveBack(false)
-  } catch (error) {
+  const isKept = await commit(session).catch((error: unknown) => {
     giveBack(true)
     throw storageError('commit', error)
-  }
+  })
+  giveBack(false)
+  if (!isKept) throw undone(undoing)
 }
 
 async function forgotten({ session, giveBack }: Taken): Promise<void> {

@@ -53,6 +53,9 @@ function inTime(connecting: Promise<PooledClient>, end: number): Promise<PooledC
   })
 }
 
+/** After so many milliseconds, whoever waits for a lock gives in: what it holds may be what keeps the others waiting. */
+export const YIELD_AFTER_MS = 250
+
 /** How long a transaction waits for a lock, in milliseconds. */
 export function waitingFor(milliseconds: number): string {
   // PostgreSQL takes 0 for without end.
