@@ -1,6 +1,7 @@
 /** How does an engine use a pool: in transactions, again when one was lost, and not after its end? @module */
 
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { setMaxListeners } from 'node:events'
 import { closed, isPawlError } from '../../errors.ts'
 import { goesAround } from '../misuse.ts'
 import type { Durability } from '../store.ts'
@@ -64,10 +65,13 @@ export function createConnection(pool: Pool, durability: Durability, timeout: nu
   const planned = { begin, isAhead: true, isKept: false }
   const lasting = `${whole}; ${waitingFor(timeout)}`
   const belonging = new AsyncLocalStorage<Token>()
-  let isClosed = false
+  const closing = new AbortController()
+  // As many as wait for a connection.
+  setMaxListeners(0, closing.signal)
+  const isClosed = () => closing.signal.aborted
   const again = <T>(operation: string, attempt: (free: Free) => Promise<T>): Promise<T> => {
-    const retry: Retry = { operation, end: performance.now() + timeout, isOver: () => isClosed }
-    return untilDone(retry, () => attempt(() => connect(pool, retry.end)))
+    const retry: Retry = { operation, end: performance.now() + timeout, isOver: isClosed }
+    return untilDone(retry, () => attempt(() => connect(pool, retry.end, closing.signal)))
   }
   return {
     timeout,
@@ -78,12 +82,10 @@ export function createConnection(pool: Pool, durability: Durability, timeout: nu
     take: () => again('transaction', (free) => taken(free, lasting)),
     inside: (token, work) => belonging.run(token, work),
     requireAccess: () => {
-      if (isClosed) throw closed()
+      if (isClosed()) throw closed()
       if (belonging.getStore()?.active) throw goesAround()
     },
-    close: () => {
-      isClosed = true
-    },
+    close: () => closing.abort(),
   }
 }
 

@@ -1,5 +1,6 @@
 /** How long is waited for a connection that is free, and for a lock? @module */
 
+import { closed } from '../../errors.ts'
 import { type Pool, type PooledClient, type Session, sessionOn } from './session.ts'
 
 /** A connection that has been taken from a pool. */
@@ -10,9 +11,13 @@ export interface Taken {
   giveBack(destroy: boolean): void
 }
 
-/** Takes a connection once there is one, until a time by `performance.now()`: whoever has them all may keep them. */
-export async function connect(pool: Pool, end: number): Promise<Taken> {
-  const client = await inTime(pool.connect(), end)
+/**
+ * Takes a connection once there is one, until a time by `performance.now()`: whoever has them all may keep them. Throws
+ * `closed` once the signal is aborted: a pool that is ended forgets who waits.
+ */
+export async function connect(pool: Pool, end: number, closing: AbortSignal): Promise<Taken> {
+  if (closing.aborted) throw closed()
+  const client = await inTime(pool.connect(), end, closing)
   // The query that was under way fails as well: without a listener, the process would end.
   client.on?.('error', NOTHING)
   return {
@@ -30,28 +35,32 @@ const NOTHING = (): void => {}
 // To connect takes its time, also for those who wait for nobody.
 const CONNECTING_MS = 1000
 
-function inTime(connecting: Promise<PooledClient>, end: number): Promise<PooledClient> {
+function inTime(
+  connecting: Promise<PooledClient>,
+  end: number,
+  closing: AbortSignal,
+): Promise<PooledClient> {
   return new Promise((resolve, reject) => {
-    let isLate = false
-    const giveUp = () => {
-      isLate = true
-      reject(new Error('timeout: no connection of the pool has become free'))
+    let isOver = false
+    const settle = (settled: () => void): void => {
+      isOver = true
+      clearTimeout(timeout)
+      closing.removeEventListener('abort', close)
+      settled()
     }
+    const close = () => settle(() => reject(closed()))
+    const giveUp = () => settle(() => reject(new Error(NONE_FREE)))
     const wait = Math.max(end - performance.now(), CONNECTING_MS)
     const timeout = setTimeout(giveUp, Math.min(wait, LONGEST_MS))
+    closing.addEventListener('abort', close)
     connecting.then(
-      (client) => {
-        clearTimeout(timeout)
-        if (isLate) client.release()
-        else resolve(client)
-      },
-      (error) => {
-        clearTimeout(timeout)
-        reject(error)
-      },
+      (client) => (isOver ? client.release() : settle(() => resolve(client))),
+      (error) => settle(() => reject(error)),
     )
   })
 }
+
+const NONE_FREE = 'timeout: no connection of the pool has become free'
 
 /** After so many milliseconds, whoever waits for a lock gives in: what it holds may be what keeps the others waiting. */
 export const YIELD_AFTER_MS = 250

@@ -104,6 +104,17 @@ describe.runIf(await hasServer('crowded pools'))('a pool', () => {
     expect((await agents.list()).data).toHaveLength(2)
   })
 
+  test('of which somebody has every connection is waited for by nobody after the end', async () => {
+    const { engine, agents, pool } = await setup(1)
+    const client = await pool.connect()
+    onTestFinished(() => client.release())
+    const read = failureOf(() => agents.list())
+
+    await engine.close()
+
+    expect(await read).toMatchObject({ code: 'closed' })
+  })
+
   test('is used up by nobody when calls fail', async () => {
     const { engine, agents, pool } = await setup(2)
 
