@@ -12,6 +12,9 @@ export interface Request {
 /** An event as a caller gets it: id, place in the log and type. */
 export type Told = readonly [id: string, seq: number, type: string]
 
+/** What a caller gets whose database goes away. */
+export type Unanswered = 'indeterminate' | 'storage_busy'
+
 /** What a process says of its work, each line before it takes the next step. */
 export type Line =
   | { readonly is: 'tried'; readonly key: string; readonly request: Request }
@@ -23,6 +26,8 @@ export type Line =
       readonly events: readonly Told[]
     }
   | { readonly is: 'noted'; readonly key: string }
+  /** The database went away: what has become of the call is not known, or it came to nothing. */
+  | { readonly is: 'unanswered'; readonly name: string; readonly code: Unanswered }
   | { readonly is: 'failed'; readonly message: string }
 
 /**

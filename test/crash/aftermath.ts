@@ -15,6 +15,8 @@ export interface Book {
   readonly events: Map<number, { readonly id: string; readonly type: string }>
   /** The names of acknowledged transactions with rows of their own. */
   readonly notes: Set<string>
+  /** The names of calls that were told to have come to nothing, at least when they were made first. */
+  readonly undone: Set<string>
 }
 
 /** A call with a key that was made before the end, with what its caller got if it got anything. */
@@ -25,18 +27,22 @@ interface Tried {
 }
 
 export function createBook(): Book {
-  return { versions: new Map(), events: new Map(), notes: new Set() }
+  return { versions: new Map(), events: new Map(), notes: new Set(), undone: new Set() }
 }
 
 /** Adds what a process has said before its end. */
-export function enter({ versions, events, notes }: Book, lines: readonly Line[]): void {
+export function enter(book: Book, lines: readonly Line[]): void {
   for (const line of lines) {
     if (line.is === 'failed') throw new Error(line.message)
-    if (line.is === 'noted') notes.add(line.key)
-    if (line.is !== 'acknowledged') continue
-    versions.set(line.id, Math.max(line.version, versions.get(line.id) ?? 0))
-    for (const [id, seq, type] of line.events) events.set(seq, { id, type })
+    if (line.is === 'noted') book.notes.add(line.key)
+    if (line.is === 'unanswered' && line.code === 'storage_busy') book.undone.add(line.name)
+    if (line.is === 'acknowledged') enterTold(book, line)
   }
+}
+
+function enterTold({ versions, events }: Book, { id, version, events: told }: Told): void {
+  versions.set(id, Math.max(version, versions.get(id) ?? 0))
+  for (const [event, seq, type] of told) events.set(seq, { id: event, type })
 }
 
 /** Checks what is in the file, before any engine has opened it again. */
@@ -91,7 +97,7 @@ function expectNotes(raw: Sqlite.Database, { notes }: Book): void {
 }
 
 /** How many timers a resource has in a status; none where nothing is said. */
-const TIMERS: Readonly<Record<string, number>> = {
+export const TIMERS: Readonly<Record<string, number>> = {
   ...{ 'session queued': 1, 'session idle': 1, 'session completing': 1, 'storage stored': 1 },
   ...{ 'task_run running': 1, 'task_run pending': 1, 'task_run canceling': 1 },
   'task_run interaction_required': 2,

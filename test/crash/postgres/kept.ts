@@ -12,6 +12,7 @@ export async function expectKept(raw: pg.Pool, lines: readonly Line[]): Promise<
   await expectAcknowledged(raw, book)
   await expectWhole(raw)
   await expectNotes(raw, book)
+  await expectOnce(raw)
   await expectCopies(raw)
 }
 
@@ -41,7 +42,7 @@ async function expectWhole(raw: pg.Pool): Promise<void> {
 }
 
 /** The two rows of a transaction and the agent that it creates: all or nothing, and there if acknowledged. */
-async function expectNotes(raw: pg.Pool, { notes }: Book): Promise<void> {
+async function expectNotes(raw: pg.Pool, { notes, undone }: Book): Promise<void> {
   const rows = new Map(
     await pairs(raw, 'select id, count(*)::int from notes group by id order by id'),
   )
@@ -52,6 +53,16 @@ async function expectNotes(raw: pg.Pool, { notes }: Book): Promise<void> {
   )
   expect([...rows]).toEqual(agents)
   expect([...notes].filter((name) => !rows.has(name))).toEqual([])
+  expect([...undone].filter((name) => rows.has(name))).toEqual([])
+}
+
+/** Each call has a name of its own, by which it is told apart: none has happened twice. */
+async function expectOnce(raw: pg.Pool): Promise<void> {
+  const { rows: twice } = await raw.query(
+    `select data::json ->> 'name' as name from pawl_events where type = 'agent.created'
+     group by 1 having count(*) > 1`,
+  )
+  expect({ twice }).toEqual({ twice: [] })
 }
 
 /** The consumer has copied all of its events, each once and in order. */

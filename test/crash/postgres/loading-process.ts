@@ -7,19 +7,18 @@ import { callOnce, type Work } from '../loaded-calls.ts'
 import { createLoad } from '../platform-load.ts'
 import { randomFrom } from '../settings.ts'
 import { asPool, createPool } from './connections.ts'
-import type { Loading } from './loading.ts'
+import { CALLERS, type Loading } from './loading.ts'
 
-const CALLERS = 8
 const KEYED = 0.3
 
-async function run({ schema, seed, name }: Loading): Promise<void> {
+async function run({ address, schema, seed, name }: Loading): Promise<void> {
   const random = randomFrom(seed)
   // As applications open them, and as `postgres` does.
-  const pool = createPool(schema, { max: 6, pipeline: seed % 2 === 0 })
+  const pool = createPool(schema, { ...address, max: 6, pipeline: seed % 2 === 0 })
   const engine = await openFast(postgres(asPool(pool), { schema }), 'full')
   const load = await createLoad(engine, random)
   const tell = (line: Line): void => say(TOLD, line)
-  const work: Work = { engine, load, random, tell, keyed: KEYED }
+  const work: Work = { engine, load, random, tell, keyed: KEYED, mayGoAway: true }
   let [made, isOver] = [0, false]
   const call = async (): Promise<void> => {
     while (!isOver) await callOnce(work, `${name}-${++made}`)

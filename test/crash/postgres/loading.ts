@@ -1,15 +1,20 @@
 /** What do processes do that share a database, now and then until they are killed? @module */
 
-import { type ChildProcess, fork } from 'node:child_process'
+import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import type { Readable } from 'node:stream'
 import { onTestFinished } from 'vitest'
 import { type Line, linesOf } from '../acknowledgements.ts'
 import { TOLD } from '../killing.ts'
 import { nextMessage } from '../next-message.ts'
+import type { Address } from './connections.ts'
+
+/** How many callers such a process has. */
+export const CALLERS = 8
 
 /** What such a process is told. */
 export interface Loading {
+  readonly address: Address
   readonly schema: string
   readonly seed: number
   /** What the names of its calls begin with. */
@@ -30,6 +35,8 @@ export async function startLoading(path: string, loading: Loading): Promise<Load
   const stdio = ['ignore', 'inherit', 'inherit', 'ipc', 'pipe'] as const
   const child = fork(path, [JSON.stringify(loading)], { stdio: [...stdio] })
   onTestFinished(() => void child.kill('SIGKILL'))
+  // It may end by itself, long before anybody ends it.
+  const closed = once(child, 'close')
   let text = ''
   const told = child.stdio[TOLD] as Readable
   told.setEncoding('utf8').on('data', (chunk: string) => {
@@ -37,18 +44,17 @@ export async function startLoading(path: string, loading: Loading): Promise<Load
   })
   await nextMessage(child)
   return {
-    stop: () => ended(child, () => child.send('stop'), [0, null]),
-    kill: () => ended(child, () => child.kill('SIGKILL'), [null, 'SIGKILL']),
+    stop: () => ended(closed, () => child.send('stop'), [0, null]),
+    kill: () => ended(closed, () => child.kill('SIGKILL'), [null, 'SIGKILL']),
     lines: () => linesOf(text),
   }
 }
 
 async function ended(
-  child: ChildProcess,
+  closed: Promise<unknown[]>,
   end: () => unknown,
   [code, signal]: readonly [number | null, string | null],
 ): Promise<void> {
-  const closed = once(child, 'close')
   end()
   const how = await closed
   if (how[0] === code && how[1] === signal) return
