@@ -6,8 +6,8 @@ import { type AnyEngine, collect, expectVerified, handleOf } from '../../support
 import { failureOf, viewOf } from '../../support/errors.ts'
 import { OFFLINE } from '../../support/offline.ts'
 import { until } from '../../support/until.ts'
-import { isCommit } from './connections.ts'
-import { COMMIT_BYTES, isBegin, setupCutPool } from './cuts.ts'
+import { isBegin, isCommit } from './connections.ts'
+import { COMMIT_BYTES, setupCutPool } from './cuts.ts'
 import { hasServer, setupPlace } from './servers.ts'
 
 /** An engine whose one connection can be cut. */

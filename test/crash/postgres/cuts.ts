@@ -4,7 +4,7 @@ import type { PoolConfig } from 'pg'
 import { onTestFinished } from 'vitest'
 import type { ClientQuery, Pool, PooledClient } from '../../../src/store/postgres/session.ts'
 import { createProxy } from '../../support/receivers.ts'
-import { asPool, createPool, SHARED } from './connections.ts'
+import { asPool, createPool, SHARED, through } from './connections.ts'
 
 /** A place to cut a connection at: so many bytes, in both directions together, after a statement has begun to be sent. */
 export interface Cut {
@@ -14,9 +14,6 @@ export interface Cut {
 
 /** How many bytes the statement `commit` has, and its answer. */
 export const COMMIT_BYTES = { sent: 12, answered: 18 } as const
-
-export const isBegin = (text: string): boolean =>
-  text.startsWith('begin isolation level read committed')
 
 /** A pool whose connections go through a proxy that cuts them. */
 export interface CutPool {
@@ -57,19 +54,7 @@ export async function setupCutPool(
     }
   }
   return {
-    pool: {
-      connect: async () => {
-        const client = await asPool(pool).connect()
-        return {
-          ...('pipeline' in client && { pipeline: client.pipeline === true }),
-          query: (config) => query(client, config),
-          release: (destroy) => client.release(destroy),
-          on: (event, listener) => client.on?.(event, listener),
-          off: (event, listener) => client.off?.(event, listener),
-        }
-      },
-      end: () => pool.end(),
-    },
+    pool: through(asPool(pool), query),
     cutNext: (cut) => {
       next = cut
     },

@@ -2,9 +2,11 @@
 
 import type { Kysely } from 'kysely'
 import type { AnyOutcome, AnyTransaction, OwnTables } from '../../support/engine.ts'
-import { type Called, type Company, endOf, explain, type Scene } from './courses.ts'
+import { viewOf } from '../../support/errors.ts'
+import { explain } from './courses.ts'
 import type { Answer } from './judge.ts'
 import { type Planned, planCalls } from './requests.ts'
+import { type Called, type Company, endOf, type Scene } from './scene.ts'
 import type { Burst } from './script.ts'
 import { type Actor, actorAt, enter, look, type Stage, timeAt } from './stage.ts'
 
@@ -26,14 +28,27 @@ export async function performBurst(
   const { transaction } = burst
   const beside = transaction && (() => transact(actor, inside, transaction))
   const scene = await makeScene(stage, burst.on, { planned, ticking, beside })
-  if (actor.connection.faults.disarm()) stage.counts.faults += 1
+  const happened = actor.connection.faults.disarm()
+  if (happened) stage.counts.faults += 1
 
+  const spurious = happened ? null : spuriousIn(scene)
+  if (spurious !== null) return spurious
   const open = openIn(scene)
   const failed = scene.company.some(({ is, end }) => is === 'tick' && end !== 'kept')
   const again = failed ? ticking : []
   if (open.length + again.length === 0) return explain(stage, [scene])
   const next = await makeScene(stage, burst.on, { planned: open, ticking: again })
   return explain(stage, [scene, next])
+}
+
+/** Where the storage has not failed, nobody hears of it. A transaction may have lost too often against others. */
+function spuriousIn({ called, company }: Scene): string | null {
+  for (const { planned, answer } of called) {
+    if (endOf(answer) === 'kept' || answer.ok) continue
+    return `${JSON.stringify(planned.request)} fails without a fault: ${viewOf(answer.error).message}`
+  }
+  const isSpurious = company.some(({ is, end }) => is === 'tick' && end !== 'kept')
+  return isSpurious ? 'what is due is not fired, without a fault' : null
 }
 
 /** What nobody knows of, but a key can tell. */
@@ -61,17 +76,19 @@ async function makeScene(
 ): Promise<Scene> {
   const actor = actorAt(stage, on)
   const now = timeAt(actor)
-  const ticks = ticking.map((place) => tickAt(stage, place))
+  const busy = planned.length > 0 ? [on, ...ticking] : ticking
+  const isAlone = !beside && new Set(busy.map((place) => actorAt(stage, place))).size === 1
+  const ticks = ticking.map((place) => tickAt(stage, place, isAlone))
   const calls = planned.map((one) => called(one, one.call(actor.engine)))
   const others = beside ? [...ticks, beside()] : ticks
   const [done, company] = [await Promise.all(calls), await Promise.all(others)]
   await comeBack(stage, on, now)
-  return { now, called: done, company, found: look(stage) }
+  return { now, called: done, company, found: await look(stage) }
 }
 
-/** Where the connection is gone, somebody else opens the file. */
+/** Where the connection is gone for good, somebody else opens the database. */
 async function comeBack(stage: Stage, on: number, now: number): Promise<void> {
-  if (actorAt(stage, on).connection.database.open) return
+  if (actorAt(stage, on).connection.isOpen()) return
   await enter(stage, on, now)
   stage.counts.restarts += 1
 }
@@ -88,14 +105,14 @@ async function answerOf(call: Promise<AnyOutcome>): Promise<Answer> {
   }
 }
 
-async function tickAt(stage: Stage, place: number): Promise<Company> {
+async function tickAt(stage: Stage, place: number, isAlone: boolean): Promise<Company> {
   const actor = actorAt(stage, place)
   const now = timeAt(actor)
   const end = await actor.engine.tick().then(
     () => 'kept' as const,
     (error: unknown) => endOf({ ok: false, error }),
   )
-  return { is: 'tick', now, end }
+  return { is: 'tick', now, end, isAlone }
 }
 
 async function transact(

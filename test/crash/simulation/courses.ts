@@ -5,98 +5,43 @@
  * explain every answer and the log.
  */
 
-import { isPawlError } from '../../../src/index.ts'
-import { dueTimers, fireDue, forgetKeys } from '../../support/model.ts'
-import type { Timer } from '../../support/model-state.ts'
-import { type Answer, type Decided, decided, wrongAnswer, wrongIn } from './judge.ts'
-import type { Planned } from './requests.ts'
+import { wrongAnswer, wrongEntries, wrongRest } from './judge.ts'
+import { endOf, type Scene } from './scene.ts'
 import { branchOf, type Course, type Found, type Stage } from './stage.ts'
+import { type Move, type Strand, strandsOf } from './strands.ts'
 
-export interface Called {
-  readonly planned: Planned
-  readonly answer: Answer
-}
-
-/** Something that took effect as a whole, beside the calls. */
-export type Company =
-  | {
-      readonly is: 'transaction'
-      /** Up to the one that ended it. */
-      readonly called: readonly Called[]
-      readonly end: 'kept' | 'undone' | 'indeterminate'
-      readonly note: boolean
-    }
-  | { readonly is: 'tick'; readonly now: number; readonly end: 'kept' | 'undone' | 'indeterminate' }
-
-/** What happened at the same time, and what was found after it. */
-export interface Scene {
-  readonly now: number
-  readonly called: readonly Called[]
-  readonly company: readonly Company[]
-  readonly found: Found
-}
-
-/** What the storage said no to has left nothing; of a commit that failed nobody knows. */
-export function endOf(answer: Answer): 'kept' | 'undone' | 'indeterminate' {
-  if (answer.ok || !isPawlError(answer.error)) return 'kept'
-  const { code } = answer.error
-  if (code === 'indeterminate') return 'indeterminate'
-  return code.startsWith('storage_') || code === 'closed' ? 'undone' : 'kept'
-}
-
-/** Finds the course that explains some scenes, and takes it; gives what each of them cannot explain. */
+/** Finds the course that explains some scenes, and takes it; gives what the ones that came farthest cannot explain. */
 export function explain(stage: Stage, scenes: readonly Scene[]): string | null {
-  const wrongs = new Set<string>()
+  const wrongs: Wrongs = { place: -1, texts: new Set() }
   const course = courseOf(stage, stage.course, scenes, wrongs)
-  if (course === null) return [...wrongs].join('\nor: ')
+  if (course === null) return [...wrongs.texts].join('\nor: ')
   stage.course = course
   return null
+}
+
+/** What is wrong with the courses that explain the most of the log, and how far that is. */
+interface Wrongs {
+  place: number
+  readonly texts: Set<string>
 }
 
 function courseOf(
   stage: Stage,
   before: Course,
   [scene, ...later]: readonly Scene[],
-  wrongs: Set<string>,
+  wrongs: Wrongs,
 ): Course | null {
   if (scene === undefined) return before
-  for (const way of waysOf(scene)) {
+  for (const isKept of isOpen(scene) ? [false, true] : [true]) {
     const course = branchOf(before)
-    const wrong = follow(stage, course, scene, way)
-    if (wrong !== null) wrongs.add(wrong)
-    const end = wrong === null ? courseOf(stage, course, later, wrongs) : null
-    if (end !== null) return end
+    const strands = strandsOf(stage, course, scene, isKept)
+    const search = { stage, found: scene.found, wrongs }
+    for (const found of coursesFrom(search, { course, strands, place: 0 })) {
+      const end = courseOf(stage, found, later, wrongs)
+      if (end !== null) return end
+    }
   }
   return null
-}
-
-interface Way {
-  readonly order: readonly Part[]
-  /** Whether what is indeterminate happened. */
-  readonly isKept: boolean
-}
-
-function* waysOf(scene: Scene): Generator<Way> {
-  for (const order of ordersOf(scene)) {
-    if (isOpen(scene)) yield { order, isKept: false }
-    yield { order, isKept: true }
-  }
-}
-
-type Part = Called | Company
-
-/** The orders to try, the likeliest first. */
-function* ordersOf({ called, company }: Scene): Generator<readonly Part[]> {
-  const [one, ...others] = company
-  if (one === undefined) {
-    yield called
-    return
-  }
-  const places = [...called.keys()].reverse()
-  for (const place of [called.length, ...places]) {
-    yield [...called.slice(0, place), one, ...others, ...called.slice(place)]
-  }
-  if (others.length > 0) yield [...called, ...others, one]
 }
 
 function isOpen({ called, company }: Scene): boolean {
@@ -104,63 +49,65 @@ function isOpen({ called, company }: Scene): boolean {
   return ends.includes('indeterminate')
 }
 
-function follow(
-  stage: Stage,
-  course: Course,
-  { now, company, found }: Scene,
-  { order, isKept }: Way,
-): string | null {
-  const lists = listsOf(course, company)
-  const all: Decided[] = []
-  for (const part of order) {
-    course.model.now = now
-    if (takesEffect(part, isKept)) all.push(...decisionsOf(course, part, lists.get(part)))
-    else {
-      const wrong = wrongWithin(stage, course, part)
-      if (wrong !== null) return wrong
-    }
+interface Search {
+  readonly stage: Stage
+  readonly found: Found
+  readonly wrongs: Wrongs
+}
+
+/** How far a course has come. */
+interface Position {
+  readonly course: Course
+  /** What is still to happen. */
+  readonly strands: readonly Strand[]
+  /** How many of the entries that were found are explained. */
+  readonly place: number
+}
+
+/** Goes on in every way that agrees with what was found. Whoever takes a course that comes out does not change it. */
+function* coursesFrom(search: Search, position: Position): Generator<Course> {
+  const { course, strands, place } = position
+  const isOver = strands.every(({ mayEnd }) => mayEnd)
+  if (isOver) {
+    const wrong = wrongRest(course, search.found, place)
+    if (wrong === null) yield course
+    else remember(search.wrongs, place, wrong)
   }
-  const known = all.filter(({ answer }) => endOf(answer) === 'kept')
-  return wrongIn(stage, course, found) ?? firstOf(known, (one) => wrongAnswer(stage, course, one))
-}
-
-/** What each engine that fires timers sees before anything happens. */
-function listsOf({ model }: Course, company: readonly Company[]): Map<Part, Timer[]> {
-  const ticks = company.flatMap((part) => (part.is === 'tick' ? part : []))
-  return new Map(ticks.map((part) => [part, dueTimers(model, part.now)]))
-}
-
-function takesEffect(part: Part, isKept: boolean): boolean {
-  const end = 'planned' in part ? endOf(part.answer) : part.end
-  return end === 'kept' || (end === 'indeterminate' && isKept)
-}
-
-/** Has the model do a part of what happened. */
-function decisionsOf(course: Course, part: Part, listed: readonly Timer[] = []): Decided[] {
-  const { model } = course
-  if ('planned' in part) return [decided(model, part.planned, part.answer)]
-  if (part.is === 'transaction') {
-    if (part.note) course.notes += 1
-    return decisionsWithin(course, part)
-  }
-  model.now = part.now
-  fireDue(model, listed)
-  forgetKeys(model)
-  return []
-}
-
-function decisionsWithin({ model }: Course, { called }: Transaction): Decided[] {
-  return called.flatMap(({ planned, answer }) => {
-    return endOf(answer) === 'kept' ? decided(model, planned, answer) : []
+  const ways = strands.flatMap((strand, index) => {
+    return strand.moves(course).map((move) => ({ move, index }))
   })
+  const isOnlyWay = ways.length === 1 && !isOver
+  for (const { move, index } of ways) {
+    const own = isOnlyWay ? course : branchOf(course)
+    const next = placeAfter(search, { ...position, course: own }, move)
+    const left = strands.with(index, move.rest)
+    if (next !== null) yield* coursesFrom(search, { course: own, strands: left, place: next })
+  }
 }
 
-/** What was decided within a transaction that was undone had to be right all the same. */
-function wrongWithin(stage: Stage, course: Course, part: Part): string | null {
-  if ('planned' in part || part.is === 'tick') return null
-  const undone = branchOf(course)
-  const wrong = firstOf(decisionsWithin(undone, part), (one) => wrongAnswer(stage, undone, one))
-  return wrong && `in the transaction: ${wrong}`
+/** Makes a move; gives how many of the entries are explained then, or null where it contradicts what was found. */
+function placeAfter(
+  { stage, found, wrongs }: Search,
+  { course, place }: Position,
+  { make }: Move,
+): number | null {
+  const decided = make(course)
+  if (decided === null) return null
+  const next = place + course.model.events.length
+  const known = decided.filter(({ answer }) => endOf(answer) === 'kept')
+  const wrong =
+    wrongEntries(stage, course, found, place) ??
+    firstOf(known, (one) => wrongAnswer(stage, course, one))
+  if (wrong === null) return next
+  remember(wrongs, place, wrong)
+  return null
+}
+
+function remember(wrongs: Wrongs, place: number, text: string): void {
+  if (place < wrongs.place) return
+  if (place > wrongs.place) wrongs.texts.clear()
+  wrongs.place = place
+  wrongs.texts.add(text)
 }
 
 function firstOf<T>(all: readonly T[], wrong: (one: T) => string | null): string | null {
@@ -170,5 +117,3 @@ function firstOf<T>(all: readonly T[], wrong: (one: T) => string | null): string
   }
   return null
 }
-
-type Transaction = Extract<Company, { is: 'transaction' }>

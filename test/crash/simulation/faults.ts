@@ -2,13 +2,7 @@
 
 import Sqlite, { type Database } from 'better-sqlite3'
 import type { Fault } from './script.ts'
-
-/** The hand on the driver of one connection. */
-export interface Faults {
-  arm(fault: Fault | undefined): void
-  /** Lets everything pass again; tells whether the fault has happened. */
-  disarm(): boolean
-}
+import { createTrap, type Faults } from './trap.ts'
 
 const STAGES = [
   ['begin', /^\s*begin immediate/i],
@@ -22,15 +16,11 @@ function stageOf(sql: string): Fault['at'] | undefined {
 
 /** Takes hold of a connection before anybody has prepared a statement on it. */
 export function takeHold(database: Database): Faults {
-  let armed: Fault | undefined
-  let passed = 0
-  let happened = false
+  const { spring, ...faults } = createTrap()
 
   const around = (stage: Fault['at'], work: () => unknown): unknown => {
-    const fault = armed
-    if (fault?.at !== stage || ++passed < fault.nth) return work()
-    armed = undefined
-    happened = true
+    const fault = spring(stage)
+    if (fault === undefined) return work()
     if (fault.when === 'after') work()
     if (fault.dies) database.close()
     throw new Sqlite.SqliteError(`injected ${fault.when} ${stage} ${fault.nth}`, fault.code)
@@ -60,15 +50,5 @@ export function takeHold(database: Database): Faults {
       },
     },
   })
-  return {
-    arm: (fault) => {
-      armed = fault
-      passed = 0
-      happened = false
-    },
-    disarm: () => {
-      armed = undefined
-      return happened
-    },
-  }
+  return faults
 }

@@ -8,7 +8,7 @@ import { differenceIn } from './views.ts'
 
 /** What does not hold; null when everything does. Looks closely at the things of some keys, or at all. */
 export async function broken(stage: Stage, keys: Iterable<string>): Promise<string | null> {
-  const wrong = brokenStates(stage) ?? brokenTimers(stage)
+  const wrong = (await brokenStates(stage)) ?? (await brokenTimers(stage))
   if (wrong !== null) return wrong
   for (const key of keys) {
     const found = await brokenThing(stage, key)
@@ -18,8 +18,9 @@ export async function broken(stage: Stage, keys: Iterable<string>): Promise<stri
 }
 
 /** Every resource is there, in the status and version of the model. */
-function brokenStates({ course, actors }: Stage): string | null {
-  const states = actors[0]?.connection.states.all() ?? []
+async function brokenStates(stage: Stage): Promise<string | null> {
+  const { course } = stage
+  const states = await actorAt(stage, 0).connection.states()
   const { things } = course.model
   if (states.length !== things.size)
     return `there are ${states.length} resources, not ${things.size}`
@@ -34,8 +35,9 @@ function brokenStates({ course, actors }: Stage): string | null {
 }
 
 /** Every timer is pending, at its time, and no other. */
-function brokenTimers({ course, actors }: Stage): string | null {
-  const rows = actors[0]?.connection.timers.all() ?? []
+async function brokenTimers(stage: Stage): Promise<string | null> {
+  const { course } = stage
+  const rows = await actorAt(stage, 0).connection.timers()
   const found = rows.map(({ resource_id, due_at }) => `${resource_id} ${due_at}`)
   const pending = course.model.timers.map(({ key, due }) => `${course.ids.get(key)} ${due}`)
   const [actual, expected] = [found.toSorted(), pending.toSorted()]

@@ -5,8 +5,9 @@ import { type ErrorView, viewOf } from '../../support/errors.ts'
 import { decide, type Verdict } from '../../support/model.ts'
 import { acceptedBy, blockersOf } from '../../support/model-rules.ts'
 import type { Happened, Model, Thing } from '../../support/model-state.ts'
+import type { Row } from './ground.ts'
 import type { Planned } from './requests.ts'
-import type { Course, Found, Row, Stage } from './stage.ts'
+import type { Course, Found, Stage } from './stage.ts'
 import { differenceIn } from './views.ts'
 
 /** What a call to the engine came to. */
@@ -122,25 +123,49 @@ export function isSameSet(some: readonly string[], others: readonly string[]): b
   return String(some.toSorted()) === String(others.toSorted())
 }
 
-/** What is wrong with what was found after a scene; null when nothing is. */
-export function wrongIn(
+/** What is wrong with what was found, after all that the model has done; null when nothing is. */
+export function wrongIn(stage: Stage, course: Course, found: Found): string | null {
+  const { length } = course.model.events
+  return wrongEntries(stage, course, found, 0) ?? wrongRest(course, found, length)
+}
+
+/** What is wrong with the entries from a place on, of which the model has just decided some. */
+export function wrongEntries(
   stage: Stage,
   course: Course,
-  { since, rows, notes }: Found,
+  { since, rows }: Found,
+  place: number,
 ): string | null {
-  const events = course.model.events.splice(0)
-  for (const [index, row] of rows.entries()) {
-    const happened = events[index]
-    if (row.seq !== since + index + 1) return `seq ${row.seq} after ${since + index}`
-    if (happened === undefined) return `the log has ${row.type} of ${row.resource_id} beside it`
+  for (const [index, happened] of course.model.events.splice(0).entries()) {
+    const row = rows[place + index]
+    if (row === undefined) return `the log lacks ${happened.type} of ${happened.key}`
+    const before = since + place + index
+    if (row.seq !== before + 1) return `seq ${row.seq} after ${before}`
     const wrong = wrongRow(course, happened, row)
     if (wrong !== null) return `entry ${row.seq} of the log, ${row.type}: ${wrong}`
     stage.eventIds.set(happened, row.id)
     course.touched.add(happened.key)
   }
-  const missing = events[rows.length]
-  if (missing !== undefined) return `the log lacks ${missing.type} of ${missing.key}`
-  return notes === course.notes ? null : `there are ${notes} notes, not ${course.notes}`
+  return null
+}
+
+/** What else is wrong with what was found, after so many entries. */
+export function wrongRest(
+  { model, ...course }: Course,
+  found: Found,
+  place: number,
+): string | null {
+  const row = found.rows[place]
+  if (row !== undefined) return `the log has ${row.type} of ${row.resource_id} beside it`
+  if (found.notes !== course.notes) return `there are ${found.notes} notes, not ${course.notes}`
+  return wrongKeys(model, new Set(found.keys))
+}
+
+function wrongKeys({ kept }: Model, found: Set<string>): string | null {
+  const keys = [...kept].map(([key, { at }]) => `${key} at ${at}`)
+  const lost = keys.filter((key) => !found.delete(key))
+  if (lost.length + found.size === 0) return null
+  return `of the keys, ${lost} are lost, and ${[...found]} are there still`
 }
 
 function wrongRow(course: Course, { type, key, shown }: Happened, row: Row): string | null {

@@ -1,7 +1,9 @@
 /** The steps of a script, performed by the engine and explained by the model. */
 
 import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { handleOf, openEngine, type Verification } from '../../support/engine.ts'
+import { failureOf } from '../../support/errors.ts'
 import { lifecycleOf } from '../../support/lifecycles.ts'
 import { forgetKeys, passUntil } from '../../support/model.ts'
 import { acceptedBy, whyNot } from '../../support/model-rules.ts'
@@ -10,7 +12,7 @@ import { performBurst } from './burst.ts'
 import { isSameSet, wrongIn } from './judge.ts'
 import { planSend } from './requests.ts'
 import type { Fault, Sending, Step } from './script.ts'
-import { actorAt, branchOf, enter, leave, look, type Stage, timeAt } from './stage.ts'
+import { type Actor, actorAt, branchOf, enter, leave, look, type Stage, timeAt } from './stage.ts'
 
 /** Performs a step, and says what the model cannot explain. */
 export async function perform(stage: Stage, step: Step): Promise<string | null> {
@@ -75,7 +77,7 @@ async function advance(
   )
   if (actor.connection.faults.disarm()) stage.counts.faults += 1
   else if (failed) return 'the clock could not be advanced'
-  const found = look(stage)
+  const found = await look(stage)
   const end = timeAt(actor)
   if (!failed && end !== start + ms) return `the clock shows ${end}, not ${start + ms}`
   const wrongs = []
@@ -106,7 +108,7 @@ async function restart(
 ): Promise<null> {
   const actor = actorAt(stage, on)
   const now = timeAt(actor) + jump
-  await leave(stage, actor, drop)
+  await leave(actor, drop)
   await enter(stage, on, now)
   stage.counts.restarts += 1
   return null
@@ -115,7 +117,7 @@ async function restart(
 async function second(stage: Stage, jump: number): Promise<null> {
   const [first, other] = stage.actors
   if (other !== undefined) {
-    await leave(stage, other, false)
+    await leave(other, false)
     stage.actors.pop()
   } else if (first !== undefined) {
     await enter(stage, 1, timeAt(first) + jump)
@@ -132,10 +134,9 @@ async function prune(stage: Stage, days: number): Promise<string | null> {
   const { data } = await actor.engine.events.list({ order: 'asc', limit: 1, internal: true })
   const [oldest] = data
   if (oldest === undefined) return null
-  const sql = 'select count(*) as count from pawl_events where tenant = ?'
-  const left = actor.connection.database.prepare<[string], { count: number }>(sql).get('default')
+  const left = await actor.connection.entryCount()
   const expected = stage.seen - oldest.seq + 1
-  return left?.count === expected ? null : `${left?.count} entries are left, not ${expected}`
+  return left === expected ? null : `${left} entries are left, not ${expected}`
 }
 
 /** State and log agree, in all that there is. */
@@ -154,9 +155,20 @@ function lackOf(stage: Stage, checked: Verification['checked']): string | null {
 
 async function backup(stage: Stage): Promise<string | null> {
   const actor = actorAt(stage, 0)
-  const path = `${stage.copies}/${stage.counts.steps}.db`
+  const { copies } = stage.ground
+  return copies === null ? refusedBackup(actor) : wrongCopy(stage, actor, copies)
+}
+
+async function refusedBackup({ engine }: Actor): Promise<string | null> {
+  const { code } = await failureOf(engine.backup('copy.db'))
+  return code === 'storage_failed' ? null : `backup gives ${code}`
+}
+
+async function wrongCopy(stage: Stage, actor: Actor, folder: string): Promise<string | null> {
+  const path = join(folder, `${stage.counts.steps}.db`)
   await actor.engine.backup(path)
-  const copy = await openEngine({ database: path, now: new Date(timeAt(actor)), seed: 1 })
+  const now = new Date(timeAt(actor))
+  const copy = await openEngine({ database: path, now, seed: 1 })
   try {
     const { checked, differences } = await copy.verify()
     if (differences.length > 0) return `the copy is not sound: ${differences[0]?.message}`

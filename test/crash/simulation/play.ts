@@ -1,6 +1,6 @@
 /** Plays a script from beginning to end, with everything checked after every step. */
 
-import { makeTemporaryDirectory, removeDirectory } from '../../support/temp.ts'
+import type { OpenGround } from './ground.ts'
 import { broken } from './invariants.ts'
 import { perform, verify } from './perform.ts'
 import type { Script } from './script.ts'
@@ -15,16 +15,22 @@ export interface Played {
 }
 
 /** Plays a script. */
-export async function play(script: Script): Promise<Played> {
-  const directory = makeTemporaryDirectory()
-  const stage = await setStage(script, directory)
+export async function play(script: Script, openGround: OpenGround): Promise<Played> {
+  const ground = await openGround(script)
+  try {
+    return await playOn(await setStage(script, ground))
+  } finally {
+    await ground.clear()
+  }
+}
+
+async function playOn(stage: Stage): Promise<Played> {
   try {
     const failure = await playAll(stage)
-    const digest = failure === null ? digestOf(stage) : ''
+    const digest = failure === null ? await digestOf(stage) : ''
     return { counts: stage.counts, digest, failure }
   } finally {
     await clearStage(stage).catch(() => {})
-    removeDirectory(directory)
   }
 }
 

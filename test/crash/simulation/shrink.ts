@@ -1,15 +1,20 @@
 /** Makes a script that fails as short as it gets in a given time. */
 
+import type { OpenGround } from './ground.ts'
 import { play } from './play.ts'
 import type { Call, Script, Step } from './script.ts'
 
 /** Cuts what is not needed for a failure: steps, then calls within them, then what comes beside those. */
-export async function shrink(script: Script, milliseconds: number): Promise<Script> {
+export async function shrink(
+  script: Script,
+  openGround: OpenGround,
+  milliseconds: number,
+): Promise<Script> {
   const end = Date.now() + milliseconds
   const fails = async (steps: readonly Step[]): Promise<boolean> => {
-    return Date.now() < end && (await play({ ...script, steps })).failure !== null
+    return Date.now() < end && (await play({ ...script, steps }, openGround)).failure !== null
   }
-  const { failure } = await play(script)
+  const { failure } = await play(script, openGround)
   const enough = script.steps.slice(0, (failure?.step ?? script.steps.length) + 1)
   let steps = (await fails(enough)) ? enough : script.steps
   for (let before = -1; before !== sizeOf(steps) && Date.now() < end; ) {

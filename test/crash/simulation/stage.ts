@@ -1,11 +1,9 @@
 /** The engines of a simulation, the database below them, and the model beside them. */
 
 import { createHash, type Hash } from 'node:crypto'
-import { join } from 'node:path'
-import Sqlite, { type Database, type Statement } from 'better-sqlite3'
 import { type AnyTestEngine, openEngine, START } from '../../support/engine.ts'
 import { copyOf, createModel, type Happened, type Model } from '../../support/model-state.ts'
-import { type Faults, takeHold } from './faults.ts'
+import type { Connection, Ground, Row } from './ground.ts'
 import type { Planned } from './requests.ts'
 import type { Script } from './script.ts'
 
@@ -13,26 +11,6 @@ import type { Script } from './script.ts'
 export interface Actor {
   readonly engine: AnyTestEngine
   readonly connection: Connection
-}
-
-interface Connection {
-  readonly database: Database
-  readonly faults: Faults
-  readonly entries: Statement<[number], Row>
-  readonly states: Statement<[], { id: string; status: string; version: number }>
-  readonly timers: Statement<[], { resource_id: string; due_at: number }>
-  readonly notes: Statement<[], { count: number }>
-}
-
-/** A row of the log; what else it has goes into the digest only. */
-export interface Row {
-  readonly seq: number
-  readonly id: string
-  readonly type: string
-  readonly resource_id: string
-  readonly resource_version: number
-  readonly data: string
-  readonly created_at: number
 }
 
 /** What is known to have happened, by the model. */
@@ -52,18 +30,15 @@ export interface Found {
   readonly since: number
   readonly rows: readonly Row[]
   readonly notes: number
+  /** The idempotency keys that are kept, each with its time. */
+  readonly keys: readonly string[]
 }
 
 export interface Stage {
   readonly script: Script
-  /** Null when everything is in memory. */
-  readonly path: string | null
-  /** Where copies of it go. */
-  readonly copies: string
+  readonly ground: Ground
   /** One engine, or two beside each other. */
   readonly actors: Actor[]
-  /** Everything to be closed at the end, of the left ones too. */
-  readonly connections: Database[]
   course: Course
   readonly eventIds: WeakMap<Happened, string>
   /** The requests that had an idempotency key. */
@@ -84,18 +59,9 @@ export interface Counts {
 }
 
 /** Sets the stage for a script. */
-export async function setStage(script: Script, directory: string): Promise<Stage> {
-  const path = script.file ? join(directory, 'pawl.db') : null
+export async function setStage(script: Script, ground: Ground): Promise<Stage> {
   const stage: Stage = {
-    ...{
-      script,
-      path,
-      copies: directory,
-      actors: [],
-      connections: [],
-      eventIds: new WeakMap(),
-      keyed: [],
-    },
+    ...{ script, ground, actors: [], eventIds: new WeakMap(), keyed: [] },
     course: { model: createModel(), ids: new Map(), notes: 0, touched: new Set() },
     ...{ seen: 0, opened: 0, log: createHash('sha256') },
     counts: { steps: 0, calls: 0, entries: 0, faults: 0, restarts: 0 },
@@ -104,33 +70,14 @@ export async function setStage(script: Script, directory: string): Promise<Stage
   return stage
 }
 
-/** Opens an engine in a place, on a connection of its own where there is a file. */
+/** Opens an engine in a place. */
 export async function enter(stage: Stage, place: number, now: number): Promise<void> {
-  const inMemory = stage.path === null ? stage.actors[0]?.connection.database : undefined
-  const database = inMemory ?? connect(stage)
-  const faults = inMemory ? stage.actors[0]?.connection.faults : takeHold(database)
-  if (faults === undefined) throw new Error('nobody has a hand on the driver')
+  const connection = await stage.ground.connect()
   const seed = stage.script.seed * 1000 + ++stage.opened
-  const engine = await openEngine({ database, durability: 'relaxed', now: new Date(now), seed })
-  stage.actors[place] = { engine, connection: connectionOf(database, faults) }
-}
-
-function connect(stage: Stage): Database {
-  const database = new Sqlite(stage.path ?? ':memory:', { timeout: 0 })
-  stage.connections.push(database)
-  database.exec('create table if not exists notes (id text, text text, n integer) strict')
-  return database
-}
-
-function connectionOf(database: Database, faults: Faults): Connection {
-  return {
-    database,
-    faults,
-    entries: database.prepare('select * from pawl_events where seq > ? order by seq'),
-    states: database.prepare('select id, status, version from pawl_resources'),
-    timers: database.prepare('select resource_id, due_at from pawl_timers'),
-    notes: database.prepare('select count(*) as count from notes'),
-  }
+  const engine = await openEngine({
+    ...{ database: connection.source, durability: 'relaxed', now: new Date(now), seed },
+  })
+  stage.actors[place] = { engine, connection }
 }
 
 /** The engine of a place; the first while there is no second. */
@@ -141,15 +88,15 @@ export function actorAt(stage: Stage, place: number): Actor {
 }
 
 /** Lets an engine go: closed, or just left. */
-export async function leave(stage: Stage, { engine, connection }: Actor, drop: boolean) {
+export async function leave({ engine, connection }: Actor, drop: boolean): Promise<void> {
   if (drop) return
   await engine.close()
-  if (stage.path !== null) connection.database.close()
+  await connection.close()
 }
 
-export async function clearStage(stage: Stage): Promise<void> {
-  for (const { engine } of stage.actors) await engine.close()
-  for (const database of stage.connections) database.close()
+/** Closes the engines that are still there. */
+export async function clearStage({ actors }: Stage): Promise<void> {
+  for (const { engine } of actors) await engine.close()
 }
 
 export function timeAt(actor: Actor): number {
@@ -162,22 +109,21 @@ export function branchOf({ model, ids, notes, touched }: Course): Course {
 }
 
 /** Looks at what has been written since the last look. */
-export function look(stage: Stage): Found {
-  const { entries, notes } = actorAt(stage, 0).connection
+export async function look(stage: Stage): Promise<Found> {
+  const { connection } = actorAt(stage, 0)
   const since = stage.seen
-  const rows = entries.all(since)
+  const rows = await connection.entries(since)
   for (const row of rows) stage.log.update(textOf(row))
   stage.seen = rows.at(-1)?.seq ?? since
   stage.counts.entries += rows.length
-  return { since, rows, notes: notes.get()?.count ?? 0 }
+  const keys = (await connection.keys()).map(({ key, created_at }) => `${key} at ${created_at}`)
+  return { since, rows, notes: await connection.notes(), keys }
 }
 
 /** The fingerprint of all that has been written in the log, and of all resources as they are now. */
-export function digestOf(stage: Stage): string {
-  const { database } = actorAt(stage, 0).connection
-  const rows = database.prepare<[], object>('select * from pawl_resources order by id').all()
+export async function digestOf(stage: Stage): Promise<string> {
   const resources = createHash('sha256')
-  for (const row of rows) resources.update(textOf(row))
+  for (const row of await actorAt(stage, 0).connection.resources()) resources.update(textOf(row))
   return `${stage.log.copy().digest('hex')} ${resources.digest('hex')}`
 }
 
