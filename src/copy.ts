@@ -5,6 +5,7 @@ import { type Issue, refuseIssues } from './errors.ts'
 import { taken } from './given.ts'
 import { unknownKeys } from './runtime/options.ts'
 import { nextTurn } from './runtime/wait.ts'
+import { isServerAddress } from './store/address.ts'
 import { type CopiedRow, type CopiedTable, copiedTables } from './store/copied-tables.ts'
 import type { Import } from './store/postgres/import.ts'
 import { openTarget } from './store/postgres/target.ts'
@@ -70,7 +71,7 @@ type Report = NonNullable<CopyOptions['onProgress']>
 
 const NO_TARGET = {
   ...{ path: [], code: 'invalid_type' },
-  message: 'has to be what postgres(…) gives',
+  message: 'has to be what postgres({ connectionString }) gives',
 }
 
 function takenOptions(from: unknown, given: CopyOptions): CopyOptions {
@@ -89,7 +90,7 @@ const NO_SOURCE = {
 }
 
 function isDatabase(from: unknown): boolean {
-  if (typeof from === 'string') return from !== '' && from !== ':memory:'
+  if (typeof from === 'string') return from !== '' && from !== ':memory:' && !isServerAddress(from)
   return typeof Reflect.get(Object(from), 'serialize') === 'function'
 }
 

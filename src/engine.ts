@@ -23,6 +23,7 @@ import { createKeys, type Key, parseKeys } from './runtime/keys.ts'
 import { unknownKeys } from './runtime/options.ts'
 import { requireStoredStates } from './runtime/stored-states.ts'
 import { createWriter } from './runtime/writer.ts'
+import { isServerAddress } from './store/address.ts'
 import { openSqliteStore } from './store/sqlite/store.ts'
 import type { Durability, OpenOptions, Store, StoreSource } from './store/store.ts'
 
@@ -169,9 +170,12 @@ function digest(structure: string): string {
   return createHash('sha256').update(structure).digest('base64url').slice(0, 16)
 }
 
+const DATABASE =
+  'a path, ":memory:", an open better-sqlite3 Database, or postgres({ connectionString }) of pawl/postgres'
+
 /** What each option has to be, beside left out. */
 const SHAPES: readonly (readonly [keyof EngineOptions, (value: unknown) => boolean, string])[] = [
-  ['database', isDatabase, 'a path, ":memory:", an open better-sqlite3 Database, or postgres(…)'],
+  ['database', isDatabase, DATABASE],
   ['resources', isObject, 'an object of definitions'],
   ['encryptionKeys', Array.isArray, 'a list of keys, 32 bytes in base64 each'],
   ['durability', (value) => value === 'full' || value === 'relaxed', '"full" or "relaxed"'],
@@ -192,7 +196,7 @@ function optionIssues(options: EngineOptions<Definitions>): Issue[] {
 }
 
 function isDatabase(value: unknown): boolean {
-  if (typeof value === 'string') return value !== ''
+  if (typeof value === 'string') return value !== '' && !isServerAddress(value)
   if (isSource(value)) return true
   return isObject(value) && 'prepare' in value && typeof value.prepare === 'function'
 }

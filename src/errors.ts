@@ -191,9 +191,13 @@ export function invalidInput(
   const lines = issues.map(({ path, message }) =>
     path.length === 0 ? message : `${path.join('.')}: ${message}`,
   )
-  const message = `${subject} is not valid: ${lines.join('; ')}`
+  const verb = PLURAL.test(subject) ? 'are' : 'is'
+  const message = `${subject} ${verb} not valid: ${lines.join('; ')}`
   return new PawlError('invalid_input', message, { issues }, cause === undefined ? {} : { cause })
 }
+
+// Its noun comes first: the options of something, but the status, and the address.
+const PLURAL = /^the \w+[^\Wius]s\b/
 
 /** Throws `invalid_input` if there are issues. */
 export function refuseIssues(subject: string, issues: readonly Issue[]): void {

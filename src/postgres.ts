@@ -1,7 +1,9 @@
 /** Keeps an engine in PostgreSQL: any number of processes, on a database that you run already. @module */
 
 import type { PoolConfig } from 'pg'
-import { refuseIssues } from './errors.ts'
+import { type Issue, refuseIssues } from './errors.ts'
+import { readable, taken } from './given.ts'
+import { unknownKeys } from './runtime/options.ts'
 import { createPool } from './store/postgres/pool.ts'
 import type { Pool } from './store/postgres/session.ts'
 import { openPostgresStore } from './store/postgres/store.ts'
@@ -23,17 +25,18 @@ export type PostgresConnection = Pool | PoolConfig
 /**
  * Names a PostgreSQL database for `createEngine({ database })`, version 14 or later.
  *
- * Throws `invalid_input` for what is neither a pool nor the options of one.
+ * Throws `invalid_input` for what is neither a pool nor the options of one, and for a schema that cannot be.
  *
  * @example
  * const engine = await createEngine({ database: postgres({ connectionString: process.env.DATABASE_URL }) })
  */
 export function postgres(
   connection: PostgresConnection,
-  { schema = 'pawl' }: PostgresOptions = {},
+  options: PostgresOptions = {},
 ): StoreSource {
-  refuseIssues('the connection of postgres', isObject(connection) ? [] : [NO_CONNECTION])
-  refuseIssues('the options of postgres', isName(schema) ? [] : [NO_SCHEMA])
+  const issues = readable(() => connectionIssues(connection))
+  refuseIssues('the connection of postgres', issues)
+  const { schema = 'pawl' } = takenOptions(options)
   const place = () => {
     const isOwn = !isPool(connection)
     return { pool: isPool(connection) ? connection : createPool(connection), isOwn, schema }
@@ -42,29 +45,54 @@ export function postgres(
   return asTarget(source, place)
 }
 
-const NO_CONNECTION = {
-  ...{ path: [], code: 'invalid_type' },
-  message: 'has to be a pool of pg, or options such as { connectionString }',
+function takenOptions(given: PostgresOptions): PostgresOptions {
+  const options = taken(given)
+  refuseIssues('the options of postgres', [
+    ...unknownKeys(options, ['schema']),
+    ...schemaIssues(options.schema),
+  ])
+  return options
 }
 
-const NO_SCHEMA = {
-  ...{ path: ['schema'], code: 'invalid_type' },
-  message: 'has to be the name of a schema, 1 to 63 bytes long',
+function schemaIssues(schema: unknown): Issue[] {
+  if (schema === undefined || isName(schema)) return []
+  const message =
+    'has to be the name of a schema, 1 to 63 bytes long, that does not begin with "pg_"'
+  return [{ path: ['schema'], code: 'invalid_type', message }]
+}
+
+function isName(value: unknown): boolean {
+  if (typeof value !== 'string' || value === '' || Buffer.byteLength(value) > 63) return false
+  // Those are PostgreSQL's own.
+  return !(value.includes('\0') || value.startsWith('pg_'))
+}
+
+/** Says what stands in the way of connecting with it, and never what it is: there may be a password in it. */
+function connectionIssues(connection: unknown): Issue[] {
+  const refused = (message: string, ...path: readonly string[]): Issue[] => {
+    return [{ path, code: 'invalid_type', message }]
+  }
+  if (typeof connection === 'string' || connection instanceof URL)
+    return refused('is an address by itself; give { connectionString }')
+  if (!isObject(connection) || Array.isArray(connection))
+    return refused('has to be a pool of pg, or options such as { connectionString }')
+  if (isClient(connection)) return refused('is a client; give a pool')
+  if (isPool(connection) || !('connectionString' in connection)) return []
+  const { connectionString } = connection
+  if (typeof connectionString === 'string' && connectionString !== '') return []
+  const found = connectionString === '' ? 'empty' : `of type ${typeof connectionString}`
+  return refused(`has to be a text, and is ${found}`, 'connectionString')
 }
 
 function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null
 }
 
-function isName(value: unknown): value is string {
-  return (
-    typeof value === 'string' &&
-    value !== '' &&
-    Buffer.byteLength(value) <= 63 &&
-    !value.includes('\0')
-  )
+function isPool(connection: object): connection is Pool {
+  return 'connect' in connection && typeof connection.connect === 'function'
 }
 
-function isPool(connection: PostgresConnection): connection is Pool {
-  return 'connect' in connection && typeof connection.connect === 'function'
+/** A client of pg connects as well, but is one connection only, and says to what. */
+function isClient(connection: object): boolean {
+  return isPool(connection) && 'connectionParameters' in connection
 }

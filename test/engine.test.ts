@@ -56,7 +56,7 @@ describe('the options of an engine', () => {
     const error = await failureOf(open({ durability: 5, limits: { depth: -1 }, other: 1 }))
 
     expect(error.message).toMatchInlineSnapshot(
-      `"the options of createEngine is not valid: other: does not exist (options: database, resources, encryptionKeys, durability, busyTimeout, limits, delivery, destinationTypes, onError); database: has to be a path, ":memory:", an open better-sqlite3 Database, or postgres(…); durability: has to be "full" or "relaxed"; limits.depth: has to be a whole number from 1 to 500"`,
+      `"the options of createEngine are not valid: other: does not exist (options: database, resources, encryptionKeys, durability, busyTimeout, limits, delivery, destinationTypes, onError); database: has to be a path, ":memory:", an open better-sqlite3 Database, or postgres({ connectionString }) of pawl/postgres; durability: has to be "full" or "relaxed"; limits.depth: has to be a whole number from 1 to 500"`,
     )
   })
 })

@@ -121,6 +121,19 @@ describe('the message', () => {
     )
   })
 
+  test.each([
+    ...['the options', 'the options of createEngine', 'the timeouts of a task'].map(
+      (subject) => [subject, 'are'] as const,
+    ),
+    ...['the option delivery', 'the status', 'the address', 'the input of items', 'within'].map(
+      (subject) => [subject, 'is'] as const,
+    ),
+  ])('of invalid_input says of %s that it "%s not valid"', (subject, verb) => {
+    const issues = [{ path: [], code: 'a', message: 'no' }]
+
+    expect(invalidInput(subject, issues).message).toBe(`${subject} ${verb} not valid: no`)
+  })
+
   test('of not_found names the type and the id, whatever is in it', () => {
     expect(notFound('task_"1\n', 'task').message).toMatchInlineSnapshot(
       `"there is no task "task_\\"1\\n" here; check the id and the tenant"`,

@@ -372,6 +372,16 @@ function describeGranting(openStore: OpenStore): void {
 }
 
 function describePrunedDeliveries(openStore: OpenStore): void {
+  test('are not asked for again: who read the events before that replays only those that are left', async () => {
+    const { store, destination } = await setup(openStore, {}, 3)
+    const drafts = [2, 3, 4].map((seq) => draftOf(seq, destination.position))
+    await store.pruneLog(0, 10, () => ({ through: 3, bases: [] }))
+
+    await store.replayDeliveries(drafts, NOW)
+
+    expect(seqsOf(await listAll(store))).toEqual([4])
+  })
+
   describe('pruning events with more deliveries than go at once', () => {
     const [THOUSAND, EVENTS] = [1000, 1002]
 

@@ -1,5 +1,6 @@
 /** Do deliveries in PostgreSQL stay right while several processes are at them at once? @module */
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { ClaimedRow } from '../../src/store/deliveries.ts'
 import type { Store } from '../../src/store/store.ts'
@@ -18,8 +19,10 @@ import {
   settlementOf,
   setup,
   statusesIn,
+  TARGET,
   wishOf,
 } from './delivery-rows.ts'
+import { entryOf, write } from './rows.ts'
 
 /** Several stores on one schema, each as of a process of its own; the first with a destination and events. */
 async function setupStores(count: number, ...parts: [parts?: object, events?: number]) {
@@ -111,6 +114,75 @@ describe.runIf(await isServer())('deliveries', () => {
     expect(await listAll(store)).toEqual([])
   })
 
+  test('are not replayed where their events are being pruned', async () => {
+    const { store, other } = await setupStores(2)
+    const held = await within(other, pruneTo(2))
+
+    const replaying = store.replayDeliveries([draftOf(2, 1), draftOf(3, 1)], NOW)
+    await isSoon(replaying)
+    await held.commit()
+    await replaying
+
+    expect(seqsOf(await listAll(store))).toEqual([3])
+  })
+
+  test('that are being replayed are seen by whoever prunes', async () => {
+    const { store, other } = await setupStores(2)
+    await giveOut(store, 3)
+    const held = await within(other, (inner) => inner.replayDeliveries([draftOf(2, 1)], NOW))
+    const seen: unknown[] = []
+
+    const pruning = store.pruneLog(0, 10, ({ slowest }) => {
+      seen.push(slowest)
+      return { through: null, bases: [] }
+    })
+    await isSoon(pruning)
+    await held.commit()
+    await pruning
+
+    expect(seen).toEqual([{ name: TARGET, place: 1 }])
+  })
+
+  test('that are being pruned are not sent again', async () => {
+    const { store, other } = await setupStores(2)
+    await giveOut(store, 2)
+    const claimed = first(await claim(store))
+    await settle(store, settlementOf(claimed, 'succeeded'))
+    const held = await within(other, pruneTo(2))
+
+    const resending = store.resendDelivery(claimed, NOW)
+    await isSoon(resending)
+    await held.commit()
+
+    expect(await resending).toBeUndefined()
+    expect(await listAll(store)).toEqual([])
+  })
+
+  test('are kept while they are replayed, and entries still appended', async () => {
+    const { store, other } = await setupStores(2)
+    const held = await within(other, (inner) => inner.replayDeliveries([draftOf(2, 1)], NOW))
+
+    const pruning = pruneTo(2)(store)
+    const isPruned = await isSoon(pruning)
+    const isAppended = await isSoon(write(store, { entries: [entryOf(4, 'thg_1')] }))
+    await held.commit()
+    await pruning
+
+    expect({ isPruned, isAppended }).toEqual({ isPruned: false, isAppended: true })
+    expect((await store.log()).pruned).toBe(0)
+  })
+
+  test('have a destination that follows only once whoever prunes without it is done', async () => {
+    const { store, other } = await setupStores(2, { phase: 'new' })
+    const held = await within(other, pruneTo(2))
+
+    const following = change(store, { phase: 'following' })
+    const isFollowing = await isSoon(following)
+    await held.commit()
+
+    expect([isFollowing, await following]).toEqual([false, true])
+  })
+
   test.each([true, false])('arrive once each, whoever is at them; ordered: %s', async (ordered) => {
     const events = 60
     const { store, stores } = await setupStores(4, { ordered }, events)
@@ -123,6 +195,13 @@ describe.runIf(await isServer())('deliveries', () => {
     expect(ordered ? arrived : arrived.toSorted((one, another) => one - another)).toEqual(all)
   })
 })
+
+const pruneTo = (through: number) => (store: Store) =>
+  store.pruneLog(0, 10, () => ({ through, bases: [] }))
+
+/** Whether something is done before it has had time to wait for somebody. */
+const isSoon = (work: Promise<unknown>): Promise<boolean> =>
+  Promise.race([work.then(() => true), sleep(300).then(() => false)])
 
 /** Gives out, takes on and settles until everything has arrived. */
 async function work(store: Store, events: number, arrived: number[]): Promise<void> {

@@ -57,12 +57,16 @@ const FULL = `select set_config('synchronous_commit', coalesce(nullif(current_se
 // A process that is frozen in the middle of a batch holds the end of the log: its connection is ended.
 const FROZEN = 'set local idle_in_transaction_session_timeout = 5000'
 
+// PostgreSQL keeps the plans of prepared statements. One made while a table was small would read all of it for ever,
+// where nobody analyzes: each of those that plans run has an index for what it looks up.
+const BY_INDEX = 'set local enable_seqscan = off'
+
 /** Uses a pool. */
 export function createConnection(pool: Pool, durability: Durability, timeout: number): Connection {
   const whole = `${WHOLE}; ${durability === 'full' ? FULL : RELAXED}`
   const begin = `${whole}; ${waitingFor(Math.min(timeout, YIELD_AFTER_MS))}; ${FROZEN}`
   const batch = { begin, isAhead: false, isKept: true }
-  const planned = { begin, isAhead: true, isKept: false }
+  const planned = { begin: `${begin}; ${BY_INDEX}`, isAhead: true, isKept: false }
   const lasting = `${whole}; ${waitingFor(timeout)}`
   const belonging = new AsyncLocalStorage<Token>()
   const closing = new AbortController()

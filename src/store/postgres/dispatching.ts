@@ -20,11 +20,17 @@ export interface DispatchPlace {
   isAt(session: Session, from: DispatchRow): Promise<boolean>
   /** Moves it on, and locks it thereby; false, and nothing is written, where it is no longer at `from`. */
   move(session: Session, from: DispatchRow, to: DispatchRow): Promise<boolean>
+  /**
+   * The last place that has been pruned; until the end of the transaction nothing more is, and then only by those who
+   * see what this one has written. Comes after all other locks: whoever shortens the log waits for none.
+   */
+  keepLog(session: Session): Promise<number>
 }
 
 /** Prepares how far it has been given out. */
 export function createDispatchPlace(statements: Statements): DispatchPlace {
   const [row, held, move] = [place(statements), heldPlace(statements), moving(statements)]
+  const keep = keepingLog(statements)
   const hold: DispatchPlace['hold'] = async (session) => (await held.get(session, {})) ?? NOWHERE
   return {
     current: async (session) => (await row.get(session, {})) ?? NOWHERE,
@@ -38,6 +44,7 @@ export function createDispatchPlace(statements: Statements): DispatchPlace {
       const at = { atPosition: position, atWithin: within, atRevision: revision }
       return (await move.run(session, { ...to, ...at })) === 1
     },
+    keepLog: async (session) => (await keep.get(session, {}))?.pruned ?? 0,
   }
 }
 
@@ -57,6 +64,8 @@ export function createDispatching(
     await queue.hold(session, changed.before ? [...given, changed.before.position] : given)
     if (!(await destinations.is(session, changed))) return false
     await queue.add(session, deliveries, { replay: false, now })
+    // Whoever is shortening the log may not know yet that from here on this one needs it.
+    await place.keepLog(session)
     await destinations.put(session, changed, now)
     return place.move(session, from, { ...to, revision: from.revision + 1 })
   }
@@ -79,7 +88,16 @@ export function createDispatching(
       if (at !== null) await place.move(session, at, { ...at, revision: at.revision + 1 })
       return true
     },
-    replayDeliveries: (session, drafts, now) => queue.add(session, drafts, { replay: true, now }),
+    replayDeliveries: async (session, drafts, now) => {
+      await queue.hold(
+        session,
+        drafts.map(({ destination }) => destination),
+      )
+      // The log may have been shortened since they were read from it.
+      const pruned = await place.keepLog(session)
+      const left = drafts.filter(({ seq }) => seq > pruned)
+      await queue.add(session, left, { replay: true, now })
+    },
   }
 }
 
@@ -91,6 +109,13 @@ function place({ queries, prepare }: Statements) {
 
 function heldPlace({ queries, prepare }: Statements) {
   return prepare(() => queries.selectFrom('pawl_dispatch').select(dispatchColumns).forNoKeyUpdate())
+}
+
+/** In a way that those who append to it do not wait for. */
+function keepingLog({ queries, prepare }: Statements) {
+  return prepare(() =>
+    queries.selectFrom('pawl_log').select('pruned').where('id', '=', 1).forKeyShare(),
+  )
 }
 
 function moving({ queries, prepare }: Statements) {

@@ -11,20 +11,45 @@ const ADVICE: Readonly<Record<StorageCode, string>> = {
   storage_corrupt: 'the database is damaged; restore a backup',
 }
 
+// What `pg` says of connections and pools has no code, but it says it in the same words each time. Of one that is lost,
+// or that could not be had in time:
+const LOST_TEXTS: ReadonlySet<string> = new Set([
+  'Connection terminated',
+  'Connection terminated unexpectedly',
+  'Connection terminated due to connection timeout',
+  'Client has encountered a connection error and is not queryable',
+  'Client was closed and is not queryable',
+  'Query read timeout',
+  'timeout exceeded when trying to connect',
+  'timeout expired',
+  'timeout: no connection of the pool has become free',
+])
+
+// And of one that cannot be had, however often it is asked for.
+const REFUSED_TEXTS: readonly RegExp[] = [
+  /^SASL\b/,
+  /^The server does not support SSL connections$/,
+  /^There was an error establishing an SSL connection$/,
+  /^Password must be a string$/,
+  /^Cannot use a pool after calling end on the pool$/,
+]
+
+const [LOST, REFUSED] = ['connection', 'refused']
+
 /** PostgreSQL's code of an error, or that of the connection to it; undefined for what is none. */
 export function codeOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined
   if (error instanceof Unsent) return codeOf(error.cause)
   const { code } = error as { readonly code?: unknown }
   if (typeof code === 'string') return code
-  // What `pg` says of connections and pools has no code.
-  return /connection|timeout|client was closed|not queryable/i.test(error.message)
-    ? 'connection'
-    : undefined
+  if (LOST_TEXTS.has(error.message)) return LOST
+  return REFUSED_TEXTS.some((text) => text.test(error.message)) ? REFUSED : undefined
 }
 
+const HELD = '55P03'
+
 // A serialization failure, a deadlock, a lock that is not waited for.
-const CONFLICTS: ReadonlySet<string> = new Set(['40001', '40P01', '55P03'])
+const CONFLICTS: ReadonlySet<string> = new Set(['40001', '40P01', HELD])
 
 /** Thrown where a transaction finds that another one has been faster. */
 export class Overtaken extends Error {}
@@ -32,8 +57,13 @@ export class Overtaken extends Error {}
 /** Thrown for a query that has not been sent, as one before it had failed: its cause. */
 export class Unsent extends Error {
   constructor(cause: unknown) {
-    super('a query before it has failed', { cause: cause instanceof Unsent ? cause.cause : cause })
+    super('a query before it has failed', { cause: firstOf(cause) })
   }
+}
+
+/** The error on account of which a query has not been sent; any other as it is. */
+export function firstOf(error: unknown): unknown {
+  return error instanceof Unsent ? error.cause : error
 }
 
 /** Whether one of pawl's own statements has not found what it was to change: it divides by zero, see `exactly`. */
@@ -50,10 +80,9 @@ export function isConflict(error: unknown): boolean {
 export function isDisconnected(error: unknown): boolean {
   const code = codeOf(error)
   if (code === undefined) return false
-  if (code === 'connection' || code.startsWith('08')) return true
-  if (/^E[A-Z]+$/.test(code)) return true
-  // The server shuts down, has crashed, starts, has no connection left, or has not been spoken to for too long.
-  return ['57P01', '57P02', '57P03', '53300', '57P05', IDLE_FOR_TOO_LONG].includes(code)
+  if (code === LOST || code.startsWith('08')) return true
+  if (/^E(?:[A-Z]+|AI_AGAIN)$/.test(code)) return true
+  return ENDED.has(code)
 }
 
 /**
@@ -68,14 +97,41 @@ export function isUndone(error: unknown): boolean {
 
 const IDLE_FOR_TOO_LONG = '25P03'
 
+// The server shuts down, has crashed, starts, has no connection left, or has not been spoken to for too long; or the
+// transaction has taken too long, which may be said of one whose commit has just happened.
+const ENDED: ReadonlySet<string> = new Set([
+  ...['57P01', '57P02', '57P03', '53300', '57P05', IDLE_FOR_TOO_LONG, '25P04'],
+])
+
 /** Turns what PostgreSQL or the connection throws into an error of the storage; leaves anything else as it is. */
-export function storageError(operation: string, cause: unknown): unknown {
+export function storageError(operation: string, thrown: unknown): unknown {
+  const cause = firstOf(thrown)
   const found = cause instanceof Overtaken ? '40001' : codeOf(cause)
   if (found === undefined || isPawlError(cause)) return cause
   const code = storageCode(cause, found)
-  const reason = code === 'storage_failed' ? `: ${messageOf(cause)}` : ''
-  const message = `${operation}: ${ADVICE[code]} (${found})${reason}`
+  const message = `${operation}: ${said(code, found, cause)}`
   return new PawlError(code, message, { operation }, { cause })
+}
+
+function said(code: StorageCode, found: string, cause: unknown): string {
+  const reason = reasonOf(found, cause)
+  if (found === REFUSED) return reason
+  if (ANSWERED.test(found)) return `(${found}) ${reason}`
+  const shown = found === LOST ? '' : ` (${found})`
+  return `${ADVICE[code]}${shown}${reason === '' ? '' : `: ${reason}`}`
+}
+
+// Data, constraints, rights to log in, databases, and the query itself: nothing is wrong with the storage.
+const ANSWERED = /^(?:22|23|28|3D|42)[0-9A-Z]{3}$/
+
+/** What the server or the network says; neither repeats a password. */
+function reasonOf(found: string, cause: unknown): string {
+  if (found === HELD) return 'another transaction holds what it needs'
+  if (cause instanceof Overtaken) return 'other transactions were faster'
+  // A name with several addresses: none of them answers.
+  const isMany = cause instanceof AggregateError && cause.message === ''
+  const reasons = isMany ? cause.errors.map(messageOf) : [messageOf(cause)]
+  return reasons.join(', ').replace(/^timeout: /, '')
 }
 
 /** Whether a commit failed because of what was to be written, and not of the storage. */
@@ -92,6 +148,8 @@ export function indeterminate(cause: unknown): PawlError<'indeterminate'> {
 
 function storageCode(error: unknown, code: string): StorageCode {
   if (CONFLICTS.has(code) || isDisconnected(error) || code === '57014') return 'storage_busy'
-  if (code.startsWith('53')) return 'storage_full'
+  if (code === DISK_FULL) return 'storage_full'
   return code.startsWith('XX') ? 'storage_corrupt' : 'storage_failed'
 }
+
+const DISK_FULL = '53100'

@@ -98,7 +98,8 @@ function logFetchers(
   const log = statements.queries.selectFrom('pawl_log').select('head').where('id', '=', 1)
   const [head, heldHead] = [
     statements.prepare(() => log),
-    statements.prepare(() => log.forUpdate()),
+    // Whoever only keeps the log from being shortened need not be waited for.
+    statements.prepare(() => log.forNoKeyUpdate()),
   ]
   return {
     outcome: async (session, asked) => {

@@ -113,10 +113,20 @@ export function untilFailure({ run, once }: Session): Session {
 // PostgreSQL's numbers of the types whose text is not taken as it is. No place or time comes near 2⁵³.
 const PARSERS: Readonly<Record<number, (text: string) => unknown>> = {
   16: (text) => text === 't',
-  17: (text) => Buffer.from(text.slice(2), 'hex'),
+  17: bytesIn,
   20: Number,
   21: Number,
   23: Number,
+}
+
+/** The bytes in either of the forms that a setting of the server's has them come in. */
+function bytesIn(text: string): Buffer {
+  if (text.startsWith('\\x')) return Buffer.from(text.slice(2), 'hex')
+  // A backslash is written twice, and what is not printable as three octal digits.
+  const plain = text.replace(/\\(?:\\|([0-3][0-7]{2}))/g, (_, octal?: string) =>
+    octal === undefined ? '\\' : String.fromCharCode(Number.parseInt(octal, 8)),
+  )
+  return Buffer.from(plain, 'latin1')
 }
 
 const AS_TEXT = (text: string): string => text

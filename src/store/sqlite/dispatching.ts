@@ -17,7 +17,7 @@ export function createDispatching(
   destinations: Destinations,
 ): Immediate<Dispatching> & { readonly isAt: (from: DispatchRow) => boolean } {
   const [row, move] = [dispatchRow(database), moving(database)]
-  const wake = waking(database)
+  const [wake, pruned] = [waking(database), prunedPlace(database)]
   const current = () => row.get({}) ?? { position: 0, within: 0, revision: 0 }
   const isAt = (from: DispatchRow): boolean => {
     const { position, within, revision } = current()
@@ -53,8 +53,10 @@ export function createDispatching(
     },
     replayDeliveries: (drafts, now) => {
       const isOver = (destination: number) => destinations.isOver(destination)
+      // The log may have been shortened since they were read from it.
+      const last = pruned.get({})?.pruned ?? 0
       add(
-        drafts.filter(({ destination }) => !isOver(destination)),
+        drafts.filter(({ seq, destination }) => seq > last && !isOver(destination)),
         { replay: true, again: true, now },
       )
     },
@@ -65,6 +67,10 @@ function dispatchRow(database: Database) {
   return prepare(database, () =>
     queries.selectFrom('pawl_dispatch').select(['position', 'within', 'revision']),
   )
+}
+
+function prunedPlace(database: Database) {
+  return prepare(database, () => queries.selectFrom('pawl_log').select('pruned'))
 }
 
 function moving(database: Database) {
