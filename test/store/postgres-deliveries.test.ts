@@ -1,11 +1,11 @@
 /** Do deliveries in PostgreSQL stay right while several processes are at them at once? @module */
 
-import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { ClaimedRow } from '../../src/store/deliveries.ts'
 import type { Store } from '../../src/store/store.ts'
 import { first } from '../delivery/deliveries.ts'
 import { isServer, setupSchema } from '../support/postgres.ts'
+import { isSoon } from '../support/until.ts'
 import {
   cancelAll,
   change,
@@ -198,10 +198,6 @@ describe.runIf(await isServer())('deliveries', () => {
 
 const pruneTo = (through: number) => (store: Store) =>
   store.pruneLog(0, 10, () => ({ through, bases: [] }))
-
-/** Whether something is done before it has had time to wait for somebody. */
-const isSoon = (work: Promise<unknown>): Promise<boolean> =>
-  Promise.race([work.then(() => true), sleep(300).then(() => false)])
 
 /** Gives out, takes on and settles until everything has arrived. */
 async function work(store: Store, events: number, arrived: number[]): Promise<void> {

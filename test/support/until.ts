@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { setInterval } from 'node:timers/promises'
 
 /** Waits until a condition holds, and fails when it does not for too long. */
@@ -10,6 +11,12 @@ export async function until(
     if (await condition()) return
     if (performance.now() > deadline) throw new Error(`${what} has not come true in 10 s`)
   }
+}
+
+/** Whether something is done within a time; otherwise it most likely waits for somebody. */
+export function isSoon(work: Promise<unknown>, milliseconds = 300): Promise<boolean> {
+  const late = once(AbortSignal.timeout(milliseconds), 'abort')
+  return Promise.race([work.then(() => true), late.then(() => false)])
 }
 
 /** Something to wait for, and the hand that lets it happen. */

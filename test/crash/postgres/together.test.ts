@@ -10,7 +10,7 @@ import {
 } from '../../support/engine.ts'
 import { failureOf } from '../../support/errors.ts'
 import { OFFLINE } from '../../support/offline.ts'
-import { gate } from '../../support/until.ts'
+import { gate, isSoon } from '../../support/until.ts'
 import { asPool, createPool } from './connections.ts'
 import { hasServer, setupPlace } from './servers.ts'
 
@@ -59,7 +59,7 @@ async function setupHalting(schema: string) {
   return { halting: engine, halt }
 }
 
-const isHead = (text: string) => /pawl_log/.test(text) && text.endsWith('for update')
+const isHead = (text: string) => /pawl_log/.test(text) && text.endsWith('update')
 
 async function create(on: AnyEngine | AnyTransaction, property: string, input: object) {
   return (await handleOf(on, property).create(input)).resource.id
@@ -148,7 +148,7 @@ describe.runIf(await hasServer('engines that work together'))('engines on one da
     // It gets the agent, and waits for the end of the log.
     const second = other.transaction((tx) => rename(tx, agent, 'C'))
     const third = create(other, 'agents', { name: 'nobody waits for it' })
-    await isWaiting(second)
+    await isSoon(second, 150)
     goOn.open()
     await Promise.all([first, second, third])
 
@@ -175,9 +175,3 @@ describe.runIf(await hasServer('engines that work together'))('engines on one da
     expect(await lasting).toMatchObject({ code: 'illegal_transition' })
   })
 })
-
-/** Lets other work go on until a promise has most likely got as far as it can. */
-async function isWaiting(work: Promise<unknown>): Promise<void> {
-  const late = AbortSignal.timeout(150)
-  await Promise.race([work, new Promise((resolve) => late.addEventListener('abort', resolve))])
-}
