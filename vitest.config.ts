@@ -53,7 +53,7 @@ export default defineConfig({
           env: { PAWL_TEST_STORE: 'postgres', PAWL_NUM_RUNS: process.env.PAWL_NUM_RUNS ?? '20' },
           include: ON_BOTH,
           globalSetup: 'test/support/postgres-run.ts',
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 0 },
         },
       },
       {
@@ -61,7 +61,7 @@ export default defineConfig({
         test: {
           name: 'faults',
           include: ['test/crash/**/*.test.ts'],
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 1 },
         },
       },
     ],

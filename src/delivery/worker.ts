@@ -132,7 +132,9 @@ async function untilDone(work: Work, life: Life): Promise<void> {
   while (!life.signal.aborted) {
     const rung = work.bell.count()
     await gather(work)
-    if ((await inTurn(work, () => takeTurn(work, life.signal))).isMore) continue
+    const { isMore } = await inTurn(work, () => takeTurn(work, life.signal))
+    // What ended while the turn went on may have written something that it did not see.
+    if (isMore || work.bell.count() > rung) continue
     if (work.underWay.size === 0 && work.finished.length === 0) return
     await firstOf(aborted(life.signal), work.bell.since(rung))
   }

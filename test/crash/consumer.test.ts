@@ -11,7 +11,7 @@ import { COPIED, COPIER, LEASE_MS } from './copies.ts'
 import { numberFrom, randomFrom, report, sizeFor } from './settings.ts'
 
 // Everybody's run is short; the one that decides is long.
-const KILLS = numberFrom('PAWL_KILLS', sizeFor({ quick: 10, ci: 200, deep: 1000 }))
+const KILLS = numberFrom('PAWL_KILLS', sizeFor({ quick: 10, ci: 120, deep: 1000 }))
 const SEED = numberFrom('PAWL_SEED', Date.now() % 1_000_000)
 
 /** How many processes run the consumer: one works, the others stand by. */

@@ -29,8 +29,8 @@ import type { Scripted } from './scripted.ts'
 import { numberFrom, randomFrom, report, sizeFor } from './settings.ts'
 import { canTrace } from './strace.ts'
 
-const KILLS = numberFrom('PAWL_DELIVERY_KILLS', sizeFor({ quick: 5, ci: 60, deep: 200 }))
-const EVENTS = numberFrom('PAWL_DELIVERY_EVENTS', sizeFor({ quick: 500, ci: 5000, deep: 100_000 }))
+const KILLS = numberFrom('PAWL_DELIVERY_KILLS', sizeFor({ quick: 5, ci: 40, deep: 200 }))
+const EVENTS = numberFrom('PAWL_DELIVERY_EVENTS', sizeFor({ quick: 500, ci: 3000, deep: 100_000 }))
 const DESTINATIONS = sizeFor({ quick: 4, ci: 10, deep: 20 })
 const SEED = numberFrom('PAWL_SEED', Date.now() % 1_000_000)
 
@@ -205,7 +205,7 @@ describe('a sender that is killed again and again', () => {
 
 const POINTS = numberFrom(
   'PAWL_DELIVERY_POINTS',
-  sizeFor({ quick: 8, ci: 60, deep: Number.MAX_SAFE_INTEGER }),
+  sizeFor({ quick: 8, ci: 40, deep: Number.MAX_SAFE_INTEGER }),
 )
 
 /** The calls with which files are changed, and the one with which requests are sent. */

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import { EventEmitter, once } from 'node:events'
 import {
   createServer as createHttpServer,
@@ -346,10 +347,14 @@ async function redirecting(status: number): Promise<Hostile & Required<Pick<Host
   return { ...source, target, close }
 }
 
-/** A port that refuses connections: a connection begins there, so that nobody else can listen there by accident. */
+/**
+ * A port that refuses connections: a connection begins there, so that nobody else can listen there by accident. It is
+ * none of those that the system chooses from: a connection to such a one may be made from it, and reach itself.
+ */
 async function refusing(): Promise<Hostile> {
   const { port, close } = await listen(createNetServer())
-  const holder = connect(port, HOST).on('error', () => {})
+  const localPort = randomInt(20_000, 30_000)
+  const holder = connect({ port, host: HOST, localPort }).on('error', () => {})
   await once(holder, 'connect')
   const url = `http://${HOST}:${holder.localPort}/`
   return {
