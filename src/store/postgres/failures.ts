@@ -57,12 +57,12 @@ export class Overtaken extends Error {}
 /** Thrown for a query that has not been sent, as one before it had failed: its cause. */
 export class Unsent extends Error {
   constructor(cause: unknown) {
-    super('a query before it has failed', { cause: firstOf(cause) })
+    super('a query before it has failed', { cause: causeOf(cause) })
   }
 }
 
 /** The error on account of which a query has not been sent; any other as it is. */
-export function firstOf(error: unknown): unknown {
+export function causeOf(error: unknown): unknown {
   return error instanceof Unsent ? error.cause : error
 }
 
@@ -105,7 +105,7 @@ const ENDED: ReadonlySet<string> = new Set([
 
 /** Turns what PostgreSQL or the connection throws into an error of the storage; leaves anything else as it is. */
 export function storageError(operation: string, thrown: unknown): unknown {
-  const cause = firstOf(thrown)
+  const cause = causeOf(thrown)
   const found = cause instanceof Overtaken ? '40001' : codeOf(cause)
   if (found === undefined || isPawlError(cause)) return cause
   const code = storageCode(cause, found)

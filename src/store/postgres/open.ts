@@ -12,7 +12,7 @@ import {
 import { isPawlError, messageOf, PawlError } from '../../errors.ts'
 import { dialectWithin } from '../dialect.ts'
 import type { Connection } from './connection.ts'
-import { codeOf, firstOf, storageError } from './failures.ts'
+import { causeOf, codeOf, storageError } from './failures.ts'
 import type { Session } from './session.ts'
 import { migrations } from './tables.ts'
 
@@ -120,7 +120,7 @@ const FORBIDDEN = '42501'
 
 function refusedTables(error: unknown, role: string, schema: string): unknown {
   if (codeOf(error) !== FORBIDDEN) return error
-  const cause = firstOf(error)
+  const cause = causeOf(error)
   const reason = `the role "${role}" may not create or change tables in the schema "${schema}"`
   const advice = 'grant it create on the schema, or have the owner of its tables open it first'
   return failed(`${reason} (${messageOf(cause)}); ${advice}`, cause)
